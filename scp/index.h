@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * index.h - what the archive holds, as queries and retrievals see it.
+ *
+ * An index knows files, and for each file one series with its instances. Records are data sets in
+ * UTF-8 of the attributes that the level has (patient, study: from the newest file; PS3.4 C.6.1.1,
+ * C.6.2.1), so that matching is the same code for every backend. A backend is a table of functions
+ * (index_backend); SQLite's is index_sqlite.c.
+ *
+ * Threads: one thread writes (the scanner); any number read, each through its own cursor. A reader
+ * sees a file wholly or not at all.
+ */
+#ifndef INDEX_H
+#define INDEX_H
+
+#include "../reader/dcb.h"
+#include "scp_error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum query_level {
+    LEVEL_PATIENT,
+    LEVEL_STUDY,
+    LEVEL_SERIES,
+    LEVEL_IMAGE,
+} query_level;
+
+/* A file's identity on disk: the same stamp means the same content. */
+typedef struct file_stamp {
+    uint64_t nbytes;
+    int64_t mtime_ns;
+    uint64_t inode;
+} file_stamp;
+
+typedef struct index_totals {
+    uint64_t patients, studies, series, instances;
+    uint64_t files, bad_files;
+} index_totals;
+
+/* One instance for retrieval. Strings are borrowed until the cursor's next step. */
+typedef struct index_instance {
+    const char *path;
+    uint32_t frame;
+    const char *sop_class_uid;
+    const char *sop_instance_uid;
+    const char *series_instance_uid;
+    const char *study_instance_uid;
+} index_instance;
+
+/* What narrows a query before matching: exact UIDs and IDs only; what a backend cannot use, it may
+   ignore. Lists are borrowed for the call. NULL or 0: no restriction. */
+typedef struct index_filter {
+    const char *patient_id; /* exact, trimmed */
+    const char *const *study_uids;
+    uint32_t nstudy_uids;
+    const char *const *series_uids;
+    uint32_t nseries_uids;
+    const char *const *sop_uids;
+    uint32_t nsop_uids;
+    const char *study_date_from, *study_date_to; /* YYYYMMDD, inclusive */
+    const char *accession_number;                /* exact */
+    const char *patient_name_prefix; /* folded as by text_fold: no case, no diacritics */
+    const char *modality;            /* exact; at study level: any of its series has it */
+} index_filter;
+
+typedef struct scp_index scp_index;
+typedef struct index_cursor index_cursor;
+
+/* state_dir is made where it is missing. */
+int index_open(scp_index **out, const char *state_dir, scp_error *error);
+void index_close(scp_index *index);
+int index_get_totals(scp_index *index, index_totals *totals, scp_error *error);
+
+/* ---- Writing: the scanner's thread ---- */
+
+/* Is the file known with this stamp? *bad tells whether it was bad then. */
+int index_has_file(scp_index *index, const char *path, const file_stamp *stamp, bool *known,
+                   bool *bad, scp_error *error);
+/* Puts a file in, in place of what was known of the path, in one transaction. *nduplicates: SOP
+   Instance UIDs that another file holds too (the newer file, by mtime, then path, answers). */
+int index_put_file(scp_index *index, const char *path, const file_stamp *stamp,
+                   dcb_series *series, uint32_t *nduplicates, scp_error *error);
+int index_put_bad_file(scp_index *index, const char *path, const file_stamp *stamp,
+                       const char *reason, scp_error *error);
+int index_remove_file(scp_index *index, const char *path, scp_error *error);
+/* Removes every file whose path `keep` does not want: what vanished while the node was down. */
+int index_remove_files_unless(scp_index *index, bool (*keep)(void *context, const char *path),
+                              void *context, uint32_t *nremoved, scp_error *error);
+
+/* ---- Reading: any thread ---- */
+
+/* Records of one level. */
+int index_find(index_cursor **out, scp_index *index, query_level level,
+               const index_filter *filter, scp_error *error);
+/* The next record: 1 with *record (owned by the cursor, until the next step), 0 at the end, -1.
+   The record has the level's attributes, those of the levels above, the computed ones
+   (NumberOf..., ModalitiesInStudy, SOPClassesInStudy) and, at IMAGE level, SOP UIDs and
+   InstanceNumber. */
+int index_cursor_next(index_cursor *cursor, const dcb_dataset **record, scp_error *error);
+/* Where the record's first instance lies, for keys that only the file can answer. */
+int index_cursor_instance(index_cursor *cursor, index_instance *instance, scp_error *error);
+void index_cursor_close(index_cursor *cursor);
+
+/* Instances for retrieval, in order of study, series and the file's slice order. */
+int index_find_instances(index_cursor **out, scp_index *index, const index_filter *filter,
+                         scp_error *error);
+/* 1, 0 at the end, -1. */
+int index_cursor_next_instance(index_cursor *cursor, index_instance *instance, scp_error *error);
+
+#endif

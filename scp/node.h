@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * node.h - what the services of one running node share. Made by main, read-only afterwards; each
+ * part is safe for any thread by its own header.
+ */
+#ifndef NODE_H
+#define NODE_H
+
+#include "../reader/dcb.h"
+#include "index.h"
+
+#include "options.h"
+
+typedef struct series_pool series_pool; /* open series by path: series_pool.h */
+
+typedef struct scp_node {
+    const scp_options *options;
+    scp_index *index;
+    series_pool *series;
+} scp_node;
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * options.h - the node's settings: one table (options.c) of name, type, range, default and help
+ * drives the configuration file, the command line, the usage text and the test that
+ * conf/dcbscp.yaml is complete.
+ *
+ * Order of precedence: command line, configuration file, default. Read-only once parsed.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include "log.h"
+#include "scp_error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct scp_options {
+    char **archives; /* absolute, without trailing slash */
+    uint32_t narchives;
+    char *state_dir; /* absolute; first archive + "/.dcbscp" unless set */
+    char *bind_address;
+    uint32_t port;
+    char *ae_title;
+    log_level log_level;
+    log_format log_format;
+    uint32_t max_associations;
+    uint32_t max_pdu;
+    uint32_t request_timeout_s; /* from connection to a whole A-ASSOCIATE-RQ */
+    uint32_t idle_timeout_s;    /* no message on an association that runs no operation */
+    uint32_t io_timeout_s;      /* a peer that neither reads nor writes during an operation */
+    uint32_t shutdown_timeout_s;
+    bool get_without_role; /* C-GET to peers that proposed no SCP role */
+    uint32_t open_series;  /* series kept open */
+    uint32_t cache_mb;
+} scp_options;
+
+/* What the command line asked for besides running. */
+typedef enum options_action {
+    OPTIONS_RUN,
+    OPTIONS_HELP,    /* print options_usage, exit 0 */
+    OPTIONS_VERSION, /* print the version, exit 0 */
+} options_action;
+
+/* Fills *out from the command line and the file that it names. On failure the error says which
+   file, line or argument, and what was expected. */
+int options_parse(scp_options *out, options_action *action, int argc, char **argv,
+                  scp_error *error);
+void options_free(scp_options *options);
+void options_print_usage(void);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * series_pool.h - series that are open, shared by all associations, the least recently used closed
+ * first. A file that was replaced on disk is opened anew; holders of the old one keep it.
+ *
+ * Threads: any. Two callers who ask for the same unopened file open it once; opening one file never
+ * waits for another.
+ */
+#ifndef SERIES_POOL_H
+#define SERIES_POOL_H
+
+#include "../reader/dcb.h"
+
+#include <stdint.h>
+
+typedef struct series_pool series_pool;
+
+/* capacity: series kept open while nobody uses them. open_options is copied. */
+dcb_status series_pool_create(series_pool **out, uint32_t capacity,
+                              const dcb_open_options *open_options, dcb_error *error);
+void series_pool_close(series_pool *pool);
+/* One reference for the caller: dcb_series_release. */
+dcb_status series_pool_get(dcb_series **out, series_pool *pool, const char *path,
+                           dcb_error *error);
+/* The file at path changed or is gone: forget it. */
+void series_pool_forget(series_pool *pool, const char *path);
+
+#endif
