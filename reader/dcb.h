@@ -269,7 +269,7 @@ bool dcb_vr_has_long_length(dcb_vr vr);
 typedef struct dcb_dataset dcb_dataset;
 
 /* value is in little endian and even in length; text is in the character set of the data set.
-   For SQ (also UN of undefined length) value is NULL and the items count. */
+   For SQ value is NULL and the items count. */
 typedef struct dcb_element {
     uint32_t tag;
     dcb_vr vr;
@@ -294,8 +294,11 @@ void dcb_dataset_close(dcb_dataset *dataset);
 dcb_status dcb_dataset_copy(dcb_dataset **out, const dcb_dataset *dataset, dcb_error *error);
 
 /* Parses a bare data set. Group lengths are dropped, elements out of order are sorted (both are
-   common faults of senders), a tag that comes twice is an error. limits bounds depth and size; NULL: DCB_LIMITS_INIT. lookup is needed
-   for IMPLICIT_LE only. */
+   common faults of senders), a tag that comes twice is an error. Sequences in UN of undefined length
+   become SQ (PS3.5 6.2.2); encapsulated Pixel Data is DCB_ERR_UNSUPPORTED at its offset. limits
+   bounds depth (max_sequence_depth) and size (max_pixel_bytes); NULL: DCB_LIMITS_INIT. lookup is for
+   implicit encoding; NULL makes every element there UN. Errors are DCB_ERR_DATASET with the
+   element's offset. */
 dcb_status dcb_dataset_parse(dcb_dataset **out, const void *bytes, size_t nbytes,
                              dcb_syntax syntax, dcb_vr_lookup lookup, void *lookup_context,
                              const dcb_limits *limits, dcb_error *error);
