@@ -13,6 +13,7 @@
 #include "scp_error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct scp_options {
@@ -48,5 +49,7 @@ int options_parse(scp_options *out, options_action *action, int argc, char **arg
                   scp_error *error);
 void options_free(scp_options *options);
 void options_print_usage(void);
+/* The names of all settings, as the configuration file has them; NULL after the last. */
+const char *options_name(size_t i);
 
 #endif

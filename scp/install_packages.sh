@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs what Debian packages are missing to build dcbscp, to try it, or to run its tests.
+#
+#   bash scp/install_packages.sh build|try|test
+#
+# "try" is build and DCMTK's command-line tools, "test" all there is. Asks dpkg first: where nothing
+# is missing, nothing is run and no rights are needed. apt's own output goes to $DCB_LOG, if set.
+set -euo pipefail
+
+BUILD="g++ cmake ninja-build pkg-config libdcmtk-dev libopenjph-dev libopenjp2-7-dev libzstd-dev
+  zlib1g-dev libsqlite3-dev libsimdjson-dev libxxhash-dev libutf8proc-dev libyaml-dev libcmocka-dev"
+TRY="dcmtk"
+TEST="clang ccache libopenjp2-tools dicom3tools tshark python3 python3-pydicom python3-numpy zstd
+  iproute2 procps"
+
+case "${1:-}" in
+  build) wanted="$BUILD" ;;
+  try) wanted="$BUILD $TRY" ;;
+  test) wanted="$BUILD $TRY $TEST" ;;
+  *) echo "usage: install_packages.sh build|try|test" >&2; exit 2 ;;
+esac
+
+fail() { echo "install_packages.sh: $*" >&2; exit 1; }
+
+missing() {
+  local package
+  for package in $wanted; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+      echo "$package"
+  done
+}
+
+command -v dpkg-query >/dev/null && command -v apt-get >/dev/null ||
+  fail "this is not Debian (no apt-get): install by hand:" $wanted
+
+packages=$(missing | tr '\n' ' ')
+packages=${packages% }
+[ -n "$packages" ] || exit 0
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  command -v sudo >/dev/null ||
+    fail "not root and no sudo: have an administrator run: apt-get install $packages"
+  as_root=(sudo)
+fi
+
+log=${DCB_LOG:-$(mktemp /tmp/dcbscp-install.XXXXXX.log)}
+apt() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 "$@" \
+    >>"$log" 2>&1 </dev/null
+}
+
+echo "Installing $(wc -w <<<"$packages") packages: $packages"
+apt update || fail "apt-get update failed; see $log"
+apt install -y --no-install-recommends $packages ||
+  fail "apt-get install failed; see $log (wanted: $packages)"

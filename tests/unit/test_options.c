@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_options.c - defaults, precedence, conf/dcbscp.yaml, and every kind of wrong input with its
+   line. */
+#include "options.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define SHIPPED_FILE CONF_DIR "/dcbscp.yaml"
+
+static char folder[] = "/tmp/test_options.XXXXXX";
+static char path[64];
+
+/* Words separated by spaces; "@" stands for the test's own file. */
+static int parse(scp_options *options, options_action *action, const char *line, scp_error *error)
+{
+    char buffer[512];
+    char program[] = "dcbscp";
+    char *argv[32] = {program};
+    int argc = 1;
+    snprintf(buffer, sizeof buffer, "%s", line);
+    char *rest = NULL;
+    for (char *word = strtok_r(buffer, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
+        argv[argc++] = strcmp(word, "@") == 0 ? path : word;
+    return options_parse(options, action, argc, argv, error);
+}
+
+static void write_file_bytes(const char *bytes, size_t nbytes)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, nbytes, file), nbytes);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_file(const char *text)
+{
+    write_file_bytes(text, strlen(text));
+}
+
+static void parse_well(scp_options *options, const char *line)
+{
+    options_action action;
+    scp_error error = SCP_ERROR_INIT;
+    if (parse(options, &action, line, &error) != 0)
+        fail_msg("%s: %s", line, error.message);
+    assert_int_equal(action, OPTIONS_RUN);
+}
+
+static void defaults(void **state)
+{
+    (void)state;
+    scp_options options;
+    parse_well(&options, "--archive /data/a/");
+    assert_int_equal(options.narchives, 1);
+    assert_string_equal(options.archives[0], "/data/a");
+    assert_string_equal(options.state_dir, "/data/a/.dcbscp");
+    assert_string_equal(options.bind_address, "127.0.0.1");
+    assert_int_equal(options.port, 11112);
+    assert_string_equal(options.ae_title, "DCBSCP");
+    assert_int_equal(options.log_level, LOG_INFO);
+    assert_int_equal(options.log_format, LOG_TEXT);
+    assert_int_equal(options.max_associations, 256);
+    assert_int_equal(options.max_pdu, 131072);
+    assert_true(options.get_without_role);
+    assert_int_equal(options.cache_mb, 256);
+    options_free(&options);
+}
+
+static void command_line(void **state)
+{
+    (void)state;
+    scp_options options;
+    parse_well(&options, "--archive /a --archive=/b --state /s --bind :: --port 0 --ae-title X "
+                         "--log-level debug --log-format json --port 104");
+    assert_int_equal(options.narchives, 2);
+    assert_string_equal(options.archives[1], "/b");
+    assert_string_equal(options.state_dir, "/s");
+    assert_string_equal(options.bind_address, "::");
+    assert_int_equal(options.port, 104);
+    assert_string_equal(options.ae_title, "X");
+    assert_int_equal(options.log_level, LOG_DEBUG);
+    assert_int_equal(options.log_format, LOG_JSON);
+    options_free(&options);
+}
+
+static void file_and_precedence(void **state)
+{
+    (void)state;
+    write_file("archives: [here, /there]\nport: 1\nae_title: ' FILE '\nget_without_role: false\n"
+               "cache_mb: 0\n");
+    scp_options options;
+    parse_well(&options, "-c @ --port 2");
+    char expected[64];
+    snprintf(expected, sizeof expected, "%s/here", folder);
+    assert_int_equal(options.narchives, 2);
+    assert_string_equal(options.archives[0], expected);
+    assert_string_equal(options.archives[1], "/there");
+    assert_int_equal(options.port, 2);
+    assert_string_equal(options.ae_title, "FILE");
+    assert_false(options.get_without_role);
+    assert_int_equal(options.cache_mb, 0);
+    options_free(&options);
+
+    parse_well(&options, "--archive /only -c @");
+    assert_int_equal(options.narchives, 1);
+    assert_string_equal(options.archives[0], "/only");
+    assert_int_equal(options.port, 1);
+    options_free(&options);
+}
+
+static void relative_archive_is_taken_from_the_working_folder(void **state)
+{
+    (void)state;
+    char expected[4096 + 8];
+    assert_non_null(getcwd(expected, 4096));
+    strncat(expected, "/a/b", 5);
+    scp_options options;
+    parse_well(&options, "--archive a/b//");
+    assert_string_equal(options.archives[0], expected);
+    options_free(&options);
+}
+
+static void actions(void **state)
+{
+    (void)state;
+    scp_options options;
+    options_action action;
+    assert_int_equal(parse(&options, &action, "--help", NULL), 0);
+    assert_int_equal(action, OPTIONS_HELP);
+    options_free(&options);
+    assert_int_equal(parse(&options, &action, "--port 1 --version", NULL), 0);
+    assert_int_equal(action, OPTIONS_VERSION);
+    options_free(&options);
+}
+
+static void wrong_command_lines(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *message;
+    } CASES[] = {
+        {"", "no archive given"},
+        {"--archive", "--archive needs a value"},
+        {"--archive /a -c", "-c needs a value"},
+        {"--archive /a --archive /a/", "--archive: the archive \"/a\" is given twice"},
+        {"--archive /a --port 65536", "--port: expected a number from 0 to 65535, not \"65536\""},
+        {"--archive /a --port -1", "--port: expected a number from 0 to 65535, not \"-1\""},
+        {"--archive /a --port=", "--port: expected a number from 0 to 65535, not \"\""},
+        {"--archive /a --port 99999999999999999999", "--port: expected a number"},
+        {"--archive /a --port 1x", "--port: expected a number"},
+        {"--archive /a --prot 1", "unknown option \"--prot\"; did you mean \"--port\"?"},
+        {"--archive /a --aetitle=1", "unknown option \"--aetitle\"; did you mean \"--ae-title\"?"},
+        {"--archive /a --zzzzzz", "unknown option \"--zzzzzz\"; see --help"},
+        {"--archive /a -p 1", "unknown option \"-p\"; see --help"},
+        {"--help=1", "--help takes no value"},
+        {"--archive /a serve", "unexpected argument \"serve\""},
+        {"--archive /a --ae-title 12345678901234567", "--ae-title: expected 1 to 16 ASCII"},
+        {"--archive /a --ae-title A\\B", "--ae-title: expected 1 to 16 ASCII"},
+        {"--archive /a --ae-title M\xc3\xbcller", "--ae-title: expected 1 to 16 ASCII"},
+        {"--archive /a --bind localhost", "--bind: expected a numeric address"},
+        {"--archive /a --log-level loud", "--log-level: expected error, warn, info or debug, not"},
+        {"--archive /a --log-format xml", "--log-format: expected text or json, not \"xml\""},
+        {"--archive=", "--archive: expected a folder, not an empty value"},
+        {"-c /nowhere/at/all.yaml", "/nowhere/at/all.yaml: cannot open the configuration file"},
+        {"-c /tmp", "/tmp: cannot read the configuration file"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        scp_options options;
+        options_action action;
+        scp_error error = SCP_ERROR_INIT;
+        assert_int_equal(parse(&options, &action, CASES[i].line, &error), -1);
+        if (strncmp(error.message, CASES[i].message, strlen(CASES[i].message)) != 0)
+            fail_msg("\"%s\" gave \"%s\"", CASES[i].line, error.message);
+        assert_null(strchr(error.message, '\n'));
+    }
+}
+
+static void wrong_files(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *message; /* the message after the file's name */
+    } CASES[] = {
+        {"prot: 1\n", ":1: unknown option \"prot\"; did you mean \"port\"?"},
+        {"# x\nidle_timeout: 5\n", ":2: unknown option \"idle_timeout\"; did you mean "
+                                   "\"idle_timeout_s\"?"},
+        {"something_else: 1\n", ":1: unknown option \"something_else\""},
+        {"port: 1\nport: 2\n", ":2: port: given a second time"},
+        {"archives: [/a]\nae_title: X\narchives: [/b]\n", ":3: archives: given a second time"},
+        {"port: [1]\n", ":1: port: expected one value, not a list"},
+        {"port:\n", ":1: port: expected a number from 0 to 65535, not \"\""},
+        {"archives:\n  - /a\n  - /a\n", ":3: archives: the archive \"/a\" is given twice"},
+        {"archives:\n  - [/a]\n", ":2: a list may hold plain values only"},
+        {"port: {a: 1}\n", ":1: expected a value or a list of values"},
+        {"- port\n", ":1: expected lines of the form"},
+        {"port\n", ":1: expected lines of the form"},
+        {"[a]: 1\n", ":1: expected an option's name"},
+        {"port: &x 1\nmax_pdu: *x\n", ":2: expected a value or a list of values"},
+        {"port: 1\n---\nport: 2\n", ":2: a second document begins here"},
+        {"port: 'x\n", ":2: not valid YAML: "},
+        {"port: 1\n  ae_title\n",
+         ":1: port: expected a number from 0 to 65535, not \"1 ae_title\""},
+        {"port: \x01\n", ": byte 6: not valid YAML: "},
+        {"get_without_role: maybe\n", ":1: get_without_role: expected true or false, not"},
+        {"max_pdu: 4095\n", ":1: max_pdu: expected a number from 4096 to 131072, not \"4095\""},
+        {"log_level: \"in\\0fo\"\n", ":1: a value has a NUL character"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        write_file(CASES[i].text);
+        scp_options options;
+        options_action action;
+        scp_error error = SCP_ERROR_INIT;
+        assert_int_equal(parse(&options, &action, "--archive /a -c @", &error), -1);
+        assert_int_equal(strncmp(error.message, path, strlen(path)), 0);
+        const char *message = error.message + strlen(path);
+        if (strncmp(message, CASES[i].message, strlen(CASES[i].message)) != 0)
+            fail_msg("%s gave \"%s\"", CASES[i].text, error.message);
+    }
+}
+
+static void a_file_over_the_limit_is_refused(void **state)
+{
+    (void)state;
+    size_t nbytes = (1u << 20) + 1;
+    char *bytes = malloc(nbytes);
+    assert_non_null(bytes);
+    memset(bytes, '\n', nbytes);
+    write_file_bytes(bytes, nbytes);
+    free(bytes);
+    scp_options options;
+    options_action action;
+    scp_error error = SCP_ERROR_INIT;
+    assert_int_equal(parse(&options, &action, "--archive /a -c @", &error), -1);
+    assert_non_null(strstr(error.message, "more than 1048576 bytes"));
+}
+
+/* The shipped file as it stands gives the defaults. */
+static void shipped_file_holds_the_defaults(void **state)
+{
+    (void)state;
+    scp_options file, plain;
+    parse_well(&file, "--archive /a -c " SHIPPED_FILE);
+    parse_well(&plain, "--archive /a");
+    assert_string_equal(file.bind_address, plain.bind_address);
+    assert_string_equal(file.ae_title, plain.ae_title);
+    assert_string_equal(file.state_dir, plain.state_dir);
+    assert_int_equal(file.port, plain.port);
+    assert_int_equal(file.log_level, plain.log_level);
+    assert_int_equal(file.log_format, plain.log_format);
+    assert_int_equal(file.max_associations, plain.max_associations);
+    assert_int_equal(file.max_pdu, plain.max_pdu);
+    assert_int_equal(file.request_timeout_s, plain.request_timeout_s);
+    assert_int_equal(file.idle_timeout_s, plain.idle_timeout_s);
+    assert_int_equal(file.io_timeout_s, plain.io_timeout_s);
+    assert_int_equal(file.shutdown_timeout_s, plain.shutdown_timeout_s);
+    assert_int_equal(file.get_without_role, plain.get_without_role);
+    assert_int_equal(file.open_series, plain.open_series);
+    assert_int_equal(file.cache_mb, plain.cache_mb);
+    options_free(&file);
+    options_free(&plain);
+}
+
+/* Every option of the table stands in the shipped file, at the start of a line or commented out. */
+static void shipped_file_is_complete(void **state)
+{
+    (void)state;
+    FILE *file = fopen(SHIPPED_FILE, "rb");
+    assert_non_null(file);
+    static char text[1 << 16];
+    size_t nbytes = fread(text + 1, 1, sizeof text - 2, file);
+    fclose(file);
+    assert_true(nbytes > 0);
+    text[0] = '\n';
+    size_t count = 0;
+    for (; options_name(count) != NULL; count++) {
+        char active[64], commented[64];
+        snprintf(active, sizeof active, "\n%s:", options_name(count));
+        snprintf(commented, sizeof commented, "\n# %s:", options_name(count));
+        if (strstr(text, active) == NULL && strstr(text, commented) == NULL)
+            fail_msg("conf/dcbscp.yaml lacks %s", options_name(count));
+    }
+    assert_true(count >= 16);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    if (mkdtemp(folder) == NULL)
+        return -1;
+    snprintf(path, sizeof path, "%s/conf.yaml", folder);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(folder);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(command_line),
+        cmocka_unit_test(file_and_precedence),
+        cmocka_unit_test(relative_archive_is_taken_from_the_working_folder),
+        cmocka_unit_test(actions),
+        cmocka_unit_test(wrong_command_lines),
+        cmocka_unit_test(wrong_files),
+        cmocka_unit_test(a_file_over_the_limit_is_refused),
+        cmocka_unit_test(shipped_file_holds_the_defaults),
+        cmocka_unit_test(shipped_file_is_complete),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
