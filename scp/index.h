@@ -3,12 +3,18 @@
  * index.h - what the archive holds, as queries and retrievals see it.
  *
  * An index knows files, and for each file one series with its instances. Records are data sets in
- * UTF-8 of the attributes that the level has (patient, study: from the newest file; PS3.4 C.6.1.1,
- * C.6.2.1), so that matching is the same code for every backend. A backend is a table of functions
- * (index_backend); SQLite's is index_sqlite.c.
+ * UTF-8 of the attributes that the level has (patient, study, series: from the newest file of it;
+ * PS3.4 C.6.1.1, C.6.2.1), so that matching is the same code for every backend. A patient is a
+ * PatientID with its IssuerOfPatientID; without a PatientID each study has a patient of its own.
  *
- * Threads: one thread writes (the scanner); any number read, each through its own cursor. A reader
- * sees a file wholly or not at all.
+ * An SOP Instance UID that several files hold is one instance: the newest file (by mtime, then
+ * path) answers, and the others come back when it goes. All counts count it once.
+ *
+ * A backend is a table of functions (index_backend.h); SQLite's is index_sqlite.c. Another one is
+ * added by writing such a table and having index_open choose it.
+ *
+ * Threads: one thread writes (the scanner); any number read, each through its own cursor, which
+ * sees the index as it was when the cursor was made. A reader sees a file wholly or not at all.
  */
 #ifndef INDEX_H
 #define INDEX_H
@@ -48,8 +54,9 @@ typedef struct index_instance {
     const char *study_instance_uid;
 } index_instance;
 
-/* What narrows a query before matching: exact UIDs and IDs only; what a backend cannot use, it may
-   ignore. Lists are borrowed for the call. NULL or 0: no restriction. */
+/* What narrows a query before matching: values that need no interpretation. A restriction is never
+   stricter than said here. index_find uses what belongs to its level and the levels above; the
+   others do not restrict. Everything is borrowed for the call. NULL or 0: no restriction. */
 typedef struct index_filter {
     const char *patient_id; /* exact, trimmed */
     const char *const *study_uids;
@@ -60,14 +67,18 @@ typedef struct index_filter {
     uint32_t nsop_uids;
     const char *study_date_from, *study_date_to; /* YYYYMMDD, inclusive */
     const char *accession_number;                /* exact */
-    const char *patient_name_prefix; /* folded as by text_fold: no case, no diacritics */
-    const char *modality;            /* exact; at study level: any of its series has it */
+    /* Folded as by text_fold; of the whole PatientName or of any of its component groups. */
+    const char *patient_name_prefix;
+    const char *modality; /* exact; at study level: any of its series has it */
 } index_filter;
 
 typedef struct scp_index scp_index;
 typedef struct index_cursor index_cursor;
+typedef struct index_record index_record; /* what is kept of one file: index_record.h */
 
-/* state_dir is made where it is missing. */
+/* state_dir is made where it is missing (its parent is not). An index of another version or a
+   damaged one is moved out of the way and begun anew, with a line in the log: it is made from the
+   files. Fails where the folder cannot be written or another node uses it. */
 int index_open(scp_index **out, const char *state_dir, scp_error *error);
 void index_close(scp_index *index);
 int index_get_totals(scp_index *index, index_totals *totals, scp_error *error);
@@ -77,22 +88,31 @@ int index_get_totals(scp_index *index, index_totals *totals, scp_error *error);
 /* Is the file known with this stamp? *bad tells whether it was bad then. */
 int index_has_file(scp_index *index, const char *path, const file_stamp *stamp, bool *known,
                    bool *bad, scp_error *error);
-/* Puts a file in, in place of what was known of the path, in one transaction. *nduplicates: SOP
-   Instance UIDs that another file holds too (the newer file, by mtime, then path, answers). */
+/* Puts a file in, in place of what was known of the path, in one transaction. *nduplicates: its
+   instances whose SOP Instance UID is held elsewhere too. */
 int index_put_file(scp_index *index, const char *path, const file_stamp *stamp,
-                   dcb_series *series, uint32_t *nduplicates, scp_error *error);
+                   const index_record *record, uint32_t *nduplicates, scp_error *error);
+/* *is_news: the file was not known as bad for this reason, so the operator is to be told. */
 int index_put_bad_file(scp_index *index, const char *path, const file_stamp *stamp,
-                       const char *reason, scp_error *error);
-int index_remove_file(scp_index *index, const char *path, scp_error *error);
-/* Removes every file whose path `keep` does not want: what vanished while the node was down. */
-int index_remove_files_unless(scp_index *index, bool (*keep)(void *context, const char *path),
-                              void *context, uint32_t *nremoved, scp_error *error);
+                       const char *reason, bool *is_news, scp_error *error);
+/* *removed: it was known. */
+int index_remove_file(scp_index *index, const char *path, bool *removed, scp_error *error);
+/* Removes the files below the folder (NULL: all files) that `keep` does not want. */
+int index_remove_files(scp_index *index, const char *folder,
+                       bool (*keep)(void *context, const char *path), void *context,
+                       uint32_t *nremoved, scp_error *error);
+
+/* Between these two, writes are gathered in transactions of some 200 ms: readers see them a little
+   later, and a scan is many times faster. A write that fails may take earlier ones of its batch
+   with it: scan again. */
+void index_begin_batch(scp_index *index);
+int index_end_batch(scp_index *index, scp_error *error);
 
 /* ---- Reading: any thread ---- */
 
 /* Records of one level. */
-int index_find(index_cursor **out, scp_index *index, query_level level,
-               const index_filter *filter, scp_error *error);
+int index_find(index_cursor **out, scp_index *index, query_level level, const index_filter *filter,
+               scp_error *error);
 /* The next record: 1 with *record (owned by the cursor, until the next step), 0 at the end, -1.
    The record has the level's attributes, those of the levels above, the computed ones
    (NumberOf..., ModalitiesInStudy, SOPClassesInStudy) and, at IMAGE level, SOP UIDs and
@@ -102,7 +122,8 @@ int index_cursor_next(index_cursor *cursor, const dcb_dataset **record, scp_erro
 int index_cursor_instance(index_cursor *cursor, index_instance *instance, scp_error *error);
 void index_cursor_close(index_cursor *cursor);
 
-/* Instances for retrieval, in order of study, series and the file's slice order. */
+/* Instances for retrieval, in order of study, series and the file's slice order; all of the filter
+   restricts. */
 int index_find_instances(index_cursor **out, scp_index *index, const index_filter *filter,
                          scp_error *error);
 /* 1, 0 at the end, -1. */

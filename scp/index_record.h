@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * index_record.h - what an index keeps of one file: the records of its patient, study and series,
+ * the keys that they are found by, and its instances.
+ *
+ * Invariant: study and series UIDs are there and at most 64 characters long, and there is at least
+ * one instance; a file that cannot give these makes no record. Threads: a record is a plain value.
+ */
+#ifndef INDEX_RECORD_H
+#define INDEX_RECORD_H
+
+#include "../reader/dcb.h"
+
+#define INDEX_UID_SIZE 65 /* PS3.5 section 9 */
+
+typedef struct index_record_instance {
+    char sop_instance_uid[INDEX_UID_SIZE];
+    char sop_class_uid[INDEX_UID_SIZE];
+    bool has_number;
+    int32_t number; /* InstanceNumber */
+} index_record_instance;
+
+struct index_record {
+    dcb_dataset *patient, *study, *series; /* UTF-8, without (0008,0005) */
+    char *patient_key;  /* the same for the same patient: PatientID and issuer, or the study */
+    char *patient_id;   /* trimmed; "" where there is none */
+    char *folded_names; /* text_fold of PatientName and of its groups, separated by backslashes */
+    char *study_uid, *series_uid;
+    char *study_date; /* YYYYMMDD, or "" */
+    char *accession_number, *modality;
+    uint32_t ninstances; /* instances[i] is the file's frame i */
+    index_record_instance *instances;
+    /* Slices without usable UIDs have an empty sop_instance_uid: they cannot be asked for. */
+    uint32_t nunusable;
+    dcb_error unusable_reason; /* of the first of them */
+    /* Slices that name another study, series or patient than the first: they go with the first. */
+    uint32_t nstrays;
+};
+typedef struct index_record index_record;
+
+/* The status and message tell why a file cannot be indexed. */
+dcb_status index_record_create(index_record **out, dcb_series *series, dcb_error *error);
+/* The same from any source of data sets in UTF-8: get gives the one of a slice. */
+dcb_status index_record_create_from(index_record **out, uint32_t nframes,
+                                    dcb_status (*get)(dcb_dataset **out, void *context,
+                                                      uint32_t frame, dcb_error *error),
+                                    void *context, dcb_error *error);
+void index_record_close(index_record *record);
+
+/* The attributes of a level that its records hold (LEVEL_PATIENT to LEVEL_SERIES in query_level's
+   order, 0 to 2), ascending, ended by 0. */
+const uint32_t *index_record_tags(int level);
+
+#endif
