@@ -17,8 +17,9 @@
 typedef struct dcb__charset dcb__charset;
 
 /* value: (0008,0005) as in the data set, backslash-separated; "" or NULL is the default repertoire.
-   Unknown terms fail with DCB_ERR_UNSUPPORTED. Common misspellings of senders (ISO-IR 100, ISO IR
-   100, ISO 2022 IR 100 alone) are taken for what they mean. */
+   Unknown terms fail with DCB_ERR_UNSUPPORTED, as do multi-byte sets that this system's iconv does
+   not have. Common misspellings of senders (ISO-IR 100, ISO IR 100, ISO 2022 IR 100 alone, ISO 2022
+   IR 87 alone, UTF-8) are taken for what they mean. */
 dcb_status dcb__charset_open(dcb__charset **out, const char *value, dcb_error *error);
 void dcb__charset_close(dcb__charset *charset);
 
@@ -27,6 +28,10 @@ void dcb__charset_close(dcb__charset *charset);
    extensions end at delimiters (PS3.5 6.1.2.5.3): backslash, and ^ and = in PN, CR LF FF TAB. */
 dcb_status dcb__charset_decode(char **text, size_t *nbytes, const dcb__charset *charset, dcb_vr vr,
                                const void *bytes, size_t bytes_nbytes, dcb_error *error);
+
+/* True where the bytes are the same in UTF-8 and in the charset: plain ASCII, and nothing that the
+   charset takes for something else. Then neither conversion is needed. */
+bool dcb__charset_is_same(const dcb__charset *charset, const void *bytes, size_t nbytes);
 
 /* UTF-8 to bytes of the set; DCB_ERR_ENCODING (quietly: it is the caller's cue for ISO_IR 192)
    where it cannot hold the text. Escapes return to the initial set before each delimiter and at
