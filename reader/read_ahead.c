@@ -202,6 +202,9 @@ void dcb__read_ahead_note(dcb__read_ahead *ahead, uint64_t reader, uint32_t fram
         dcb__worker_pool_cancel(ahead->workers, ahead, plan.track);
     for (uint32_t i = 0; i < plan.count; i++) {
         uint64_t next = plan.direction > 0 ? plan.first + i : plan.first - i;
+        /* Waking a worker costs more than looking. */
+        if (dcb__cache_has(ahead->series, (uint32_t)next, encoding))
+            continue;
         dcb__task task = {load_ahead, ahead, plan.track, next << 8 | (uint64_t)encoding};
         if (!dcb__worker_pool_submit(ahead->workers, &task))
             break; /* the workers are behind: reading ahead further would come too late */
