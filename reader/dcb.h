@@ -198,6 +198,17 @@ void dcb_series_release(dcb_series *series);
    caller's. Calls under way finish. */
 void dcb_series_close(dcb_series *series);
 
+/* What the cache does for one series. All counts are 0 where it was opened without one. */
+typedef struct dcb_series_cache_stats {
+    /* Each encoding counts by itself; queued: to be read ahead, not begun. */
+    uint64_t cached_frames, loading_frames, queued_frames;
+    uint64_t bytes;
+    uint32_t cache_frames, prefetch_frames; /* as in dcb_open_options */
+    uint64_t hits, misses, coalesced, evictions; /* as in dcb_cache_stats */
+    uint64_t prefetches, prefetches_used, prefetches_wasted;
+    int64_t last_access_ms; /* Unix time of the last dcb_series_frame; 0: none yet */
+} dcb_series_cache_stats;
+
 /* How pixels stand in the file (format section 3). */
 typedef struct dcb_pixel_format {
     uint32_t rows, columns;

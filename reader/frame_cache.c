@@ -469,11 +469,11 @@ void dcb_cache_get_stats(const dcb_cache *cache, dcb_cache_stats *stats)
     stats->prefetches_wasted = sums[COUNT_PREFETCHES_WASTED];
 }
 
-void dcb__cache_series_get_stats(dcb__cache_series *series, dcb__cache_series_stats *stats)
+void dcb__cache_series_get_stats(dcb__cache_series *series, dcb_series_cache_stats *stats)
 {
     uint64_t sums[COUNTERS] = {0};
-    *stats = (dcb__cache_series_stats){.loading = atomic_load(&series->loading),
-                                       .max_frames = series->max_frames};
+    *stats = (dcb_series_cache_stats){.loading_frames = atomic_load(&series->loading),
+                                      .cache_frames = series->max_frames};
     for (uint32_t i = 0; i < series->cache->nshards; i++) {
         add_counters(sums, &series->counters[i]);
         int64_t last =
@@ -489,7 +489,7 @@ void dcb__cache_series_get_stats(dcb__cache_series *series, dcb__cache_series_st
     stats->prefetches_used = sums[COUNT_PREFETCHES_USED];
     stats->prefetches_wasted = sums[COUNT_PREFETCHES_WASTED];
     dcb__mutex_lock(&series->lock);
-    stats->entries = series->nentries;
+    stats->cached_frames = series->nentries;
     stats->bytes = series->nbytes;
     dcb__mutex_unlock(&series->lock);
 }

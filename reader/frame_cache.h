@@ -51,14 +51,7 @@ uint32_t dcb__cache_prefetch_room(const dcb__cache_series *series);
 /* True where the frame is held or being loaded. */
 bool dcb__cache_has(dcb__cache_series *series, uint32_t frame, dcb_encoding encoding);
 
-typedef struct dcb__cache_series_stats {
-    uint64_t entries, bytes, loading;
-    uint64_t hits, misses, coalesced, evictions;
-    uint64_t prefetches, prefetches_used, prefetches_wasted;
-    uint32_t max_frames;
-    int64_t last_access_ms; /* 0: never */
-} dcb__cache_series_stats;
-
-void dcb__cache_series_get_stats(dcb__cache_series *series, dcb__cache_series_stats *stats);
+/* All but prefetch_frames and queued_frames, which are 0. */
+void dcb__cache_series_get_stats(dcb__cache_series *series, dcb_series_cache_stats *stats);
 
 #endif

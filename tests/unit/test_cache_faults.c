@@ -125,10 +125,10 @@ static void test_prefetch(void **state)
         assert_true(dcb__cache_has(series.membership, n, STORED) == !failed);
     }
     assert_int_equal(n - 2, 3);
-    dcb__cache_series_stats stats;
+    dcb_series_cache_stats stats;
     dcb__cache_series_get_stats(series.membership, &stats);
-    assert_int_equal(stats.entries, 1);
-    assert_int_equal(stats.loading, 0);
+    assert_int_equal(stats.cached_frames, 1);
+    assert_int_equal(stats.loading_frames, 0);
     assert_int_equal(stats.prefetches, 3);
     assert_int_equal(stats.prefetches_wasted, 2);
     dcb__cache_series_close(series.membership);

@@ -90,7 +90,7 @@ static void check_stats(stress *all, place *at)
     dcb_cache_get_stats(all->cache, &stats);
     if (stats.bytes > all->budget)
         atomic_fetch_add(&all->over_budget, 1);
-    dcb__cache_series_stats of_series;
+    dcb_series_cache_stats of_series;
     dcb__cache_series_get_stats(at->series.membership, &of_series);
     if (of_series.bytes > all->budget)
         atomic_fetch_add(&all->over_budget, 1);

@@ -51,9 +51,9 @@ static dcb_cache_stats stats_of(const dcb_cache *cache)
     return stats;
 }
 
-static dcb__cache_series_stats series_stats(const fake_series *series)
+static dcb_series_cache_stats series_stats(const fake_series *series)
 {
-    dcb__cache_series_stats stats;
+    dcb_series_cache_stats stats;
     dcb__cache_series_get_stats(series->membership, &stats);
     return stats;
 }
@@ -92,13 +92,13 @@ static void test_hit_and_miss(void **state)
     assert_int_equal(stats.bytes, 3 * footprint());
     assert_int_equal(stats.budget_bytes, 1 << 20);
     assert_int_equal(stats.loading, 0);
-    dcb__cache_series_stats of_a = series_stats(&a), of_b = series_stats(&b);
+    dcb_series_cache_stats of_a = series_stats(&a), of_b = series_stats(&b);
     assert_int_equal(of_a.hits, 1);
     assert_int_equal(of_a.misses, 2);
-    assert_int_equal(of_a.entries, 2);
+    assert_int_equal(of_a.cached_frames, 2);
     assert_int_equal(of_a.bytes, 2 * footprint());
     assert_int_equal(of_a.last_access_ms, 77);
-    assert_int_equal(of_b.entries, 1);
+    assert_int_equal(of_b.cached_frames, 1);
     assert_int_equal(of_b.hits, 0);
     assert_int_equal(of_b.last_access_ms, 1);
 
@@ -125,7 +125,7 @@ static void test_budget(void **state)
                 uint32_t expected = i + 1 < budgets[b] ? i + 1 : budgets[b];
                 assert_int_equal(stats_of(cache).entries, expected);
                 assert_int_equal(stats_of(cache).bytes, expected * footprint());
-                assert_int_equal(series_stats(&series).entries, expected);
+                assert_int_equal(series_stats(&series).cached_frames, expected);
                 assert_true(dcb__cache_has(series.membership, i, STORED));
             }
             assert_int_equal(stats_of(cache).evictions, 300 - budgets[b]);
@@ -202,7 +202,7 @@ static void test_scan_resistance(void **state)
     }
     assert_int_equal(hot.loads, 60);
     assert_int_equal(scanned.loads, 10000);
-    assert_int_equal(series_stats(&hot).entries, 60);
+    assert_int_equal(series_stats(&hot).cached_frames, 60);
     assert_int_equal(series_stats(&hot).evictions, 0);
     dcb__cache_series_close(hot.membership);
     dcb__cache_series_close(scanned.membership);
@@ -252,10 +252,10 @@ static void test_series_share(void **state)
         get(&limited, i);
         get(&limited, 0); /* in use all the time */
     }
-    assert_int_equal(series_stats(&limited).entries, 5);
-    assert_int_equal(series_stats(&limited).max_frames, 5);
+    assert_int_equal(series_stats(&limited).cached_frames, 5);
+    assert_int_equal(series_stats(&limited).cache_frames, 5);
     assert_int_equal(series_stats(&limited).evictions, 15);
-    assert_int_equal(series_stats(&free_one).entries, 20);
+    assert_int_equal(series_stats(&free_one).cached_frames, 20);
     assert_true(dcb__cache_has(limited.membership, 0, STORED));
     assert_true(dcb__cache_has(limited.membership, 19, STORED));
     assert_int_equal(limited.loads, 20);
@@ -473,7 +473,7 @@ static void run_crowd(crowd *all, uint64_t budget, load_result result)
     assert_int_equal(stats_of(all->cache).coalesced, NTHREADS - 1);
     assert_int_equal(stats_of(all->cache).loading, 0);
     assert_int_equal(series_stats(&all->series).coalesced, NTHREADS - 1);
-    assert_int_equal(series_stats(&all->series).loading, 0);
+    assert_int_equal(series_stats(&all->series).loading_frames, 0);
 }
 
 static void end_crowd(crowd *all)

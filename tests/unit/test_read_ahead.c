@@ -156,9 +156,9 @@ static void get(reading *self, uint32_t frame)
     dcb_frame_release(instance);
 }
 
-static dcb__cache_series_stats stats_of(const reading *self)
+static dcb_series_cache_stats stats_of(const reading *self)
 {
-    dcb__cache_series_stats stats;
+    dcb_series_cache_stats stats;
     dcb__cache_series_get_stats(self->series.membership, &stats);
     return stats;
 }
@@ -173,7 +173,7 @@ static void test_the_next_are_hits(void **state)
         get(&self, frame);
         dcb__read_ahead_wait(self.ahead);
     }
-    dcb__cache_series_stats stats = stats_of(&self);
+    dcb_series_cache_stats stats = stats_of(&self);
     assert_int_equal(stats.misses, 2); /* then the direction was known */
     assert_int_equal(stats.hits, 98);
     assert_int_equal(stats.prefetches, 98);
@@ -250,7 +250,7 @@ static void test_a_share_bounds_it(void **state)
     for (uint32_t frame = 0; frame < 100; frame++) {
         get(&self, frame);
         dcb__read_ahead_wait(self.ahead);
-        assert_true(stats_of(&self).entries <= 6);
+        assert_true(stats_of(&self).cached_frames <= 6);
     }
     assert_int_equal(stats_of(&self).prefetches_wasted, 0);
     assert_int_equal(stats_of(&self).misses, 2);
