@@ -8,6 +8,10 @@
 #ifndef SCP_ERROR_H
 #define SCP_ERROR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct scp_error {
     char message[320];
 } scp_error;
@@ -17,4 +21,7 @@ typedef struct scp_error {
 /* Always -1, so that a caller can write `return scp_fail(error, ...)`. */
 int scp_fail(scp_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+#ifdef __cplusplus
+}
+#endif
 #endif
