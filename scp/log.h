@@ -22,16 +22,23 @@ extern "C" {
 typedef enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG } log_level;
 typedef enum log_format { LOG_TEXT, LOG_JSON } log_format;
 
+typedef enum log_field_kind {
+    LOG_FIELD_TEXT,
+    LOG_FIELD_UINT,
+    LOG_FIELD_INT,
+    LOG_FIELD_MS
+} log_field_kind;
+
 typedef struct log_field {
     const char *name;
-    enum { LOG_FIELD_TEXT, LOG_FIELD_UINT, LOG_FIELD_INT, LOG_FIELD_MS } kind;
+    log_field_kind kind;
     const char *text;
     uint64_t number;
     double ms;
 } log_field;
 
 #define LOG_T(name_, text_) ((log_field){.name = (name_), .kind = LOG_FIELD_TEXT, .text = (text_)})
-#define LOG_U(name_, n_) ((log_field){.name = (name_), .kind = LOG_FIELD_UINT, .number = (n_)})
+#define LOG_U(name_, n_)    ((log_field){.name = (name_), .kind = LOG_FIELD_UINT, .number = (n_)})
 #define LOG_I(name_, n_)                                                                           \
     ((log_field){.name = (name_), .kind = LOG_FIELD_INT, .number = (uint64_t)(int64_t)(n_)})
 #define LOG_MS(name_, ms_) ((log_field){.name = (name_), .kind = LOG_FIELD_MS, .ms = (ms_)})

@@ -17,12 +17,13 @@
 
 typedef struct scp_node scp_node; /* the archive and settings that services share: node.h */
 
-/* What the association tells a service about itself. */
+/* What the association tells a service about itself. Lives as long as the operation. */
 typedef struct service_peer {
     uint32_t association_number;
     const ul_request *request; /* peer, AE titles and the answered presentation contexts */
 } service_peer;
 
+/* Valid during start only: the next message overwrites it. */
 typedef struct service_request {
     const dimse_command *command;
     uint8_t context_id;

@@ -2,7 +2,7 @@
 /*
  * ul.h - the DICOM upper layer (PS3.8) as the node sees it: associations and the PDVs on them.
  *
- * DCMTK negotiates; it stays behind this header (ul_dcmtk.cc). Nothing here knows what a message
+ * DCMTK negotiates; it stays behind this header (ul_listener.cc, ul_association.cc). Nothing here knows what a message
  * means: a PDV is bytes for a presentation context, whatever its transfer syntax, so that HTJ2K
  * works on every DCMTK.
  *
@@ -23,8 +23,12 @@
 extern "C" {
 #endif
 
-#define UL_UID_SIZE 65      /* PS3.5 section 9: 64 characters and a NUL */
+#define UL_UID_SIZE      65 /* PS3.5 section 9: 64 characters and a NUL */
 #define UL_AE_TITLE_SIZE 17 /* PS3.5 6.2: 16 characters and a NUL */
+
+/* Who we are (PS3.7 D.3.3.2). */
+#define UL_IMPLEMENTATION_CLASS_UID "2.25.311754830497689714812860422989609332200"
+#define UL_IMPLEMENTATION_VERSION   "DCBSCP_0.1"
 
 typedef struct ul_listener ul_listener;
 typedef struct ul_association ul_association;
@@ -45,8 +49,9 @@ typedef struct ul_listener_options {
     const char *bind_address; /* numeric IPv4 or IPv6 */
     uint16_t port;            /* 0: any free one */
     uint32_t max_pdu;         /* what we announce: 4096 to 131072 (DCMTK's bound) */
-    int request_timeout_ms;   /* from accept to a whole A-ASSOCIATE-RQ (ARTIM), however it dribbles */
-    int io_timeout_ms;        /* a single read or write on an association that makes no progress */
+    int request_timeout_ms; /* from accept to a whole A-ASSOCIATE-RQ (ARTIM), however it dribbles */
+    int io_timeout_ms;      /* a single read or write on an association that makes no progress */
+    uint32_t max_pending;   /* connections without a request yet; one more ends the oldest */
 } ul_listener_options;
 
 int ul_listener_open(ul_listener **out, const ul_listener_options *options, scp_error *error);
@@ -87,9 +92,14 @@ typedef struct ul_request {
  * Waits for a connection, then reads its A-ASSOCIATE-RQ in the calling thread. on_accept is called
  * once the connection is there and before anything is read from it: the caller then lets another
  * thread wait on the listener, so that a silent peer holds up nobody.
+ *
+ * Fails with *out NULL and the peer named in the error: UL_TIMEOUT (no whole request in time),
+ * UL_ABORTED (the peer went away), UL_FAILED (what came is no request: it was answered with
+ * A-ABORT or A-ASSOCIATE-RJ), UL_STOPPED (listener stopped, or ended for max_pending).
+ * When on_accept was not called, the caller still has the listener and may call again.
  */
-ul_result ul_receive(ul_association **out, ul_listener *listener,
-                     void (*on_accept)(void *context), void *context, scp_error *error);
+ul_result ul_receive(ul_association **out, ul_listener *listener, void (*on_accept)(void *context),
+                     void *context, scp_error *error);
 
 ul_request *ul_association_request(ul_association *association);
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* negotiation.c - the rules of negotiation.h. */
+#include "negotiation.h"
+
+#include "sop_classes.h"
+
+#include <string.h>
+
+enum { REFUSED_BY_USER = 1, REFUSED_ABSTRACT_SYNTAX = 3, REFUSED_TRANSFER_SYNTAXES = 4 };
+
+#define UL_SMALLEST_PDU 14 /* shorter ones leave no room for two bytes of each kind of PDV */
+
+/* Instances go out decoded in all of these but the HTJ2K ones; those hold the codestream as it is
+   stored, which .202 can carry only for some files. */
+static const char *const instance_syntaxes[] = {
+    UID_HTJ2K_LOSSLESS, UID_HTJ2K,    UID_EXPLICIT_LE,        UID_IMPLICIT_LE,
+    UID_EXPLICIT_BE,    UID_DEFLATED, UID_HTJ2K_LOSSLESS_RPCL};
+
+static const char *const message_syntaxes[] = {UID_EXPLICIT_LE, UID_IMPLICIT_LE, UID_EXPLICIT_BE};
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static bool proposes(const ul_context *context, const char *syntax)
+{
+    for (uint32_t i = 0; i < context->nsyntaxes; i++) {
+        if (strcmp(context->syntaxes[i], syntax) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void accept_first(ul_context *context, const char *const *syntaxes, size_t nsyntaxes,
+                         bool peer_is_scp)
+{
+    for (size_t i = 0; i < nsyntaxes; i++) {
+        if (proposes(context, syntaxes[i])) {
+            ul_context_accept(context, syntaxes[i], peer_is_scp);
+            return;
+        }
+    }
+    ul_context_refuse(context, REFUSED_TRANSFER_SYNTAXES);
+}
+
+static void answer_service(ul_context *context)
+{
+    if (context->role_proposed && !context->scu_proposed)
+        ul_context_refuse(context, REFUSED_BY_USER);
+    else
+        accept_first(context, message_syntaxes, COUNT(message_syntaxes), false);
+}
+
+static void answer_instances(ul_context *context, sop_kind kind, bool has_get, bool without_role)
+{
+    bool receives =
+        context->scp_proposed || (!context->role_proposed && without_role && kind == SOP_STORAGE);
+    if (has_get && receives)
+        accept_first(context, instance_syntaxes, COUNT(instance_syntaxes), true);
+    else
+        ul_context_refuse(context, REFUSED_ABSTRACT_SYNTAX);
+}
+
+static bool is_blank(const char *title)
+{
+    return title[strspn(title, " ")] == '\0';
+}
+
+static negotiation_verdict reject(uint8_t source, uint8_t reason, const char *text)
+{
+    return (negotiation_verdict){
+        .accepted = false, .result = 1, .source = source, .reason = reason, .text = text};
+}
+
+negotiation_verdict negotiate(ul_request *request, const negotiation_policy *policy)
+{
+    if (strcmp(request->application_context, UID_APPLICATION_CONTEXT) != 0)
+        return reject(1, 2, "application context name not supported");
+    if (is_blank(request->calling_ae_title))
+        return reject(1, 3, "calling AE title is blank");
+    if (strcmp(request->called_ae_title, policy->ae_title) != 0)
+        return reject(1, 7, "called AE title is not ours");
+    if (request->peer_max_pdu != 0 && request->peer_max_pdu < UL_SMALLEST_PDU)
+        return reject(1, 1, "maximum PDU length too small for any data");
+
+    bool has_get = false;
+    for (uint32_t i = 0; i < request->ncontexts; i++)
+        has_get = has_get || sop_class_kind(request->contexts[i].abstract_syntax) == SOP_GET;
+    for (uint32_t i = 0; i < request->ncontexts; i++) {
+        ul_context *context = &request->contexts[i];
+        sop_kind kind = sop_class_kind(context->abstract_syntax);
+        if (kind == SOP_VERIFICATION || kind == SOP_FIND || kind == SOP_GET)
+            answer_service(context);
+        else if (kind == SOP_MOVE)
+            ul_context_refuse(context, REFUSED_ABSTRACT_SYNTAX);
+        else
+            answer_instances(context, kind, has_get, policy->get_without_role);
+    }
+    return (negotiation_verdict){.accepted = true};
+}
+
+size_t negotiate_extended(uint8_t *answer, size_t capacity, const char *sop_class_uid,
+                          size_t proposed_nbytes)
+{
+    sop_kind kind = sop_class_kind(sop_class_uid);
+    if (kind != SOP_FIND && kind != SOP_GET)
+        return 0;
+    size_t n = proposed_nbytes < capacity ? proposed_nbytes : capacity;
+    memset(answer, 0, n);
+    return n;
+}

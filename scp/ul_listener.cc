@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ul_listener.cc - from a connection to a checked association request, on DCMTK.
+ *
+ * DCMTK is given our own connection class, made in the thread that waits in ul_receive. There the
+ * whole A-ASSOCIATE-RQ is read and checked before DCMTK's parser sees it, under one deadline.
+ *
+ * Threads: DCMTK's network object is only read after ul_listener_open; one thread at a time is
+ * between accept and createConnection (the server's leader), any number are behind it.
+ */
+#include "ul_private.h"
+
+#include "dcmtk_log.h"
+#include "log.h"
+#include "ul_pdata.h"
+#include "ul_request_check.h"
+
+#include "dcmtk/config/osconfig.h" /* DCMTK wants it first */
+#include "dcmtk/dcmnet/assoc.h"
+#include "dcmtk/dcmnet/cond.h"
+#include "dcmtk/dcmnet/dcmlayer.h"
+#include "dcmtk/dcmnet/dcmtrans.h"
+#include "dcmtk/dcmnet/dul.h"
+#include "dcmtk/dcmnet/lst.h"
+
+#include <arpa/inet.h>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <mutex>
+#include <netdb.h>
+#include <new>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace
+{
+
+const int accept_pause_ms = 100; /* after a failed accept: no spinning without descriptors */
+const int listen_backlog = 512;
+
+class TransportLayer : public DcmTransportLayer
+{
+  public:
+    DcmTransportConnection *createConnection(DcmNativeSocketType socket, OFBool secure) override;
+};
+
+} // namespace
+
+struct ul_listener {
+    T_ASC_Network *network;
+    TransportLayer layer;
+    int fd; /* DCMTK's, which it closes */
+    int stop_fd;
+    uint16_t port;
+    ul_listener_options options;
+    bool accept_failed; /* logged once for each spell; the waiting thread's own */
+    std::mutex lock;    /* oldest, newest, npending and the links of associations in that list */
+    ul_association *oldest, *newest;
+    uint32_t npending;
+};
+
+namespace
+{
+
+/* Set around ASC_receiveAssociation: whom the connection is for that this thread accepts. */
+thread_local ul_association *receiving = nullptr;
+
+/* ---- Connections without a request ---- */
+
+void pending_add(ul_association *a)
+{
+    ul_listener *l = a->listener;
+    std::lock_guard<std::mutex> guard(l->lock);
+    a->pending = true;
+    a->older = l->newest;
+    (l->newest != nullptr ? l->newest->newer : l->oldest) = a;
+    l->newest = a;
+    if (++l->npending > l->options.max_pending && l->oldest != a)
+        ul_transport_interrupt(&l->oldest->transport);
+}
+
+void pending_remove(ul_association *a)
+{
+    ul_listener *l = a->listener;
+    std::lock_guard<std::mutex> guard(l->lock);
+    if (!a->pending)
+        return;
+    (a->older != nullptr ? a->older->newer : l->oldest) = a->newer;
+    (a->newer != nullptr ? a->newer->older : l->newest) = a->older;
+    a->pending = false;
+    l->npending--;
+}
+
+void pending_end_oldest(ul_listener *l)
+{
+    std::lock_guard<std::mutex> guard(l->lock);
+    if (l->oldest != nullptr)
+        ul_transport_interrupt(&l->oldest->transport);
+}
+
+/* ---- Reading the request ---- */
+
+ul_result request_failed(ul_association *a, ul_io io, size_t have)
+{
+    const ul_request *r = &a->request;
+    scp_error *error = &a->request_error;
+    switch (io) {
+    case UL_IO_TIMEOUT:
+        scp_fail(error, "%s:%u: no whole A-ASSOCIATE-RQ within %d ms", r->peer_address,
+                 r->peer_port, a->listener->options.request_timeout_ms);
+        return UL_TIMEOUT;
+    case UL_IO_WOKEN:
+        scp_fail(error, "%s:%u: ended while its A-ASSOCIATE-RQ was awaited", r->peer_address,
+                 r->peer_port);
+        return UL_STOPPED;
+    default:
+        scp_fail(error, "%s:%u: the peer hung up %s", r->peer_address, r->peer_port,
+                 have == 0 ? "without a word" : "within its A-ASSOCIATE-RQ");
+        return UL_ABORTED;
+    }
+}
+
+ul_result request_refused(ul_association *a, ul_abort_reason reason, const char *why)
+{
+    scp_fail(&a->request_error, "%s:%u: not an acceptable A-ASSOCIATE-RQ: %s",
+             a->request.peer_address, a->request.peer_port, why);
+    a->abort_source = 2;
+    a->abort_reason = reason;
+    ul_send_abort(a);
+    return UL_FAILED;
+}
+
+ul_result read_request(ul_association *a)
+{
+    uint8_t head[6];
+    ul_io io = ul_transport_read_all(&a->transport, head, sizeof head);
+    if (io != UL_IO_OK)
+        return request_failed(a, io, (size_t)a->transport.bytes_in);
+    if (head[0] != UL_PDU_ASSOCIATE_RQ)
+        return request_refused(
+            a, head[0] >= 1 && head[0] <= 7 ? ABORT_UNEXPECTED_PDU : ABORT_UNRECOGNIZED_PDU,
+            "another kind of PDU, or not DICOM (TLS perhaps)");
+    size_t nbytes = (size_t)head[2] << 24 | (size_t)head[3] << 16 | (size_t)head[4] << 8 | head[5];
+    if (nbytes > UL_REQUEST_MAX)
+        return request_refused(a, ABORT_INVALID_VALUE, "longer than 1 MiB");
+    a->request_pdu = static_cast<uint8_t *>(malloc(sizeof head + nbytes));
+    if (a->request_pdu == nullptr)
+        return request_refused(a, ABORT_INVALID_VALUE, "out of memory");
+    memcpy(a->request_pdu, head, sizeof head);
+    io = ul_transport_read_all(&a->transport, a->request_pdu + sizeof head, nbytes);
+    if (io != UL_IO_OK)
+        return request_failed(a, io, 6);
+    scp_error why;
+    if (ul_request_check(a->request_pdu + sizeof head, nbytes, &why) != 0)
+        return request_refused(a, ABORT_INVALID_VALUE, why.message);
+    a->request_end = sizeof head + nbytes;
+    return UL_OK;
+}
+
+/* ---- DCMTK's view of the connection ---- */
+
+/* The base class is told no socket: so it neither sets options on it nor closes it. */
+class Connection : public DcmTCPConnection
+{
+  public:
+    explicit Connection(ul_association *owner) : DcmTCPConnection(-1), owner_(owner)
+    {
+    }
+
+    OFCondition serverSideHandshake() override
+    {
+        owner_->request_result = read_request(owner_);
+        pending_remove(owner_);
+        return owner_->request_result == UL_OK ? EC_Normal : DUL_NETWORKCLOSED;
+    }
+
+    ssize_t read(void *buffer, size_t nbytes) override
+    {
+        ul_association *a = owner_;
+        if (a->request_pos == a->request_end) {
+            ssize_t got = ul_transport_read(&a->transport, buffer, nbytes);
+            if (got < 0)
+                errno = ECONNABORTED; /* never EINTR: DCMTK would come back at once */
+            return got;
+        }
+        size_t left = a->request_end - a->request_pos;
+        size_t n = nbytes < left ? nbytes : left;
+        memcpy(buffer, a->request_pdu + a->request_pos, n);
+        a->request_pos += n;
+        return static_cast<ssize_t>(n);
+    }
+
+    ssize_t write(void *buffer, size_t nbytes) override
+    {
+        struct iovec iov = {buffer, nbytes};
+        if (nbytes > 0 && *static_cast<uint8_t *>(buffer) == UL_PDU_ABORT)
+            owner_->abort_sent = true;
+        if (ul_transport_write(&owner_->transport, &iov, 1) == UL_IO_OK)
+            return static_cast<ssize_t>(nbytes);
+        errno = EPIPE; /* never EINTR: DCMTK would write it all again */
+        return -1;
+    }
+
+    /* The socket is hung up by its owner, who may still have a last word to send. */
+    void close() override
+    {
+    }
+
+    void closeTransportConnection() override
+    {
+    }
+
+    OFBool networkDataAvailable(int timeout) override
+    {
+        if (owner_->request_pos < owner_->request_end)
+            return OFTrue;
+        return ul_transport_wait(&owner_->transport, timeout < 0 ? 0 : timeout * 1000) == UL_IO_OK;
+    }
+
+  private:
+    ul_association *owner_;
+};
+
+void note_peer(ul_request *request, int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    memset(&address, 0, sizeof address);
+    snprintf(request->peer_address, sizeof request->peer_address, "unknown");
+    if (getpeername(fd, reinterpret_cast<struct sockaddr *>(&address), &size) != 0)
+        return;
+    if (address.ss_family == AF_INET) {
+        const auto *v4 = reinterpret_cast<const struct sockaddr_in *>(&address);
+        inet_ntop(AF_INET, &v4->sin_addr, request->peer_address, sizeof request->peer_address);
+        request->peer_port = ntohs(v4->sin_port);
+    } else if (address.ss_family == AF_INET6) {
+        const auto *v6 = reinterpret_cast<const struct sockaddr_in6 *>(&address);
+        request->peer_port = ntohs(v6->sin6_port);
+        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+            inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, request->peer_address,
+                      sizeof request->peer_address);
+        else
+            inet_ntop(AF_INET6, &v6->sin6_addr, request->peer_address,
+                      sizeof request->peer_address);
+    }
+}
+
+DcmTransportConnection *TransportLayer::createConnection(DcmNativeSocketType socket, OFBool)
+{
+    ul_association *a = receiving;
+    Connection *connection = new (std::nothrow) Connection(a);
+    if (connection == nullptr)
+        return nullptr; /* DCMTK closes the socket */
+    a->connected = true;
+    fcntl(socket, F_SETFD, FD_CLOEXEC);
+    ul_transport_attach(&a->transport, socket);
+    a->transport.deadline_ms = ul_now_ms() + a->listener->options.request_timeout_ms;
+    note_peer(&a->request, socket);
+    pending_add(a);
+    if (a->on_accept != nullptr)
+        a->on_accept(a->on_accept_context);
+    return connection;
+}
+
+/* ---- What was proposed ---- */
+
+template <class T> T *list_first(LST_HEAD **list)
+{
+    if (*list == nullptr)
+        return nullptr;
+    T *node = reinterpret_cast<T *>(LST_Head(list));
+    if (node != nullptr)
+        LST_Position(list, reinterpret_cast<LST_NODE *>(node));
+    return node;
+}
+
+template <class T> T *list_next(LST_HEAD **list)
+{
+    return reinterpret_cast<T *>(LST_Next(list));
+}
+
+bool fill_context(ul_context *out, DUL_PRESENTATIONCONTEXT *proposed)
+{
+    out->id = proposed->presentationContextID;
+    ul_copy_trimmed(out->abstract_syntax, sizeof out->abstract_syntax, proposed->abstractSyntax);
+    const DUL_SC_ROLE role = proposed->proposedSCRole;
+    out->role_proposed = role != DUL_SC_ROLE_DEFAULT;
+    out->scu_proposed = role == DUL_SC_ROLE_SCU || role == DUL_SC_ROLE_SCUSCP;
+    out->scp_proposed = role == DUL_SC_ROLE_SCP || role == DUL_SC_ROLE_SCUSCP;
+    out->result = 2;
+
+    LST_HEAD **list = &proposed->proposedTransferSyntax;
+    const size_t n = *list != nullptr ? LST_Count(list) : 0;
+    out->syntaxes = static_cast<char(*)[UL_UID_SIZE]>(calloc(n + 1, UL_UID_SIZE));
+    if (out->syntaxes == nullptr)
+        return false;
+    for (auto *node = list_first<DUL_TRANSFERSYNTAX>(list); node != nullptr && out->nsyntaxes < n;
+         node = list_next<DUL_TRANSFERSYNTAX>(list))
+        ul_copy_trimmed(out->syntaxes[out->nsyntaxes++], UL_UID_SIZE, node->transferSyntax);
+    return true;
+}
+
+bool fill_request(ul_association *a)
+{
+    T_ASC_Parameters *params = a->dcmtk->params;
+    ul_request *r = &a->request;
+    const DUL_ASSOCIATESERVICEPARAMETERS *dul = &params->DULparams;
+    ul_copy_trimmed(r->calling_ae_title, sizeof r->calling_ae_title, dul->callingAPTitle);
+    ul_copy_trimmed(r->called_ae_title, sizeof r->called_ae_title, dul->calledAPTitle);
+    ul_copy_trimmed(r->application_context, sizeof r->application_context,
+                    dul->applicationContextName);
+    ul_copy_trimmed(r->implementation_class_uid, sizeof r->implementation_class_uid,
+                    dul->callingImplementationClassUID);
+    ul_copy_trimmed(r->implementation_version, sizeof r->implementation_version,
+                    dul->callingImplementationVersionName);
+    r->peer_max_pdu = static_cast<uint32_t>(dul->peerMaxPDU);
+    a->fragment_size = ul_fragment_size(r->peer_max_pdu);
+
+    LST_HEAD **list = &params->DULparams.requestedPresentationContext;
+    const size_t n = *list != nullptr ? LST_Count(list) : 0;
+    r->contexts = static_cast<ul_context *>(calloc(n + 1, sizeof *r->contexts));
+    if (r->contexts == nullptr)
+        return false;
+    for (auto *node = list_first<DUL_PRESENTATIONCONTEXT>(list);
+         node != nullptr && r->ncontexts < n; node = list_next<DUL_PRESENTATIONCONTEXT>(list)) {
+        if (!fill_context(&r->contexts[r->ncontexts++], node))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Making and ending associations ---- */
+
+ul_association *association_create(ul_listener *listener)
+{
+    auto *a = static_cast<ul_association *>(calloc(1, sizeof(ul_association)));
+    if (a == nullptr)
+        return nullptr;
+    a->listener = listener;
+    if (ul_transport_init(&a->transport, listener->stop_fd, listener->options.io_timeout_ms) != 0) {
+        free(a);
+        return nullptr;
+    }
+    return a;
+}
+
+/* Waits for a connection; DCMTK then reads what read_request has let pass. */
+OFCondition receive_with_dcmtk(ul_association *a)
+{
+    receiving = a;
+    OFCondition condition = ASC_receiveAssociation(a->listener->network, &a->dcmtk,
+                                                   static_cast<long>(a->listener->options.max_pdu),
+                                                   nullptr, nullptr, OFFalse, DUL_NOBLOCK, 0);
+    receiving = nullptr;
+    if (!a->connected)
+        ASC_destroyAssociation(&a->dcmtk);
+    return condition;
+}
+
+bool out_of_descriptors(int fd)
+{
+    int probe = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (probe < 0)
+        return true;
+    close(probe);
+    return false;
+}
+
+/* An accept that failed is tried again after a pause; without descriptors the oldest connection
+   that has not said anything yet gives its own. */
+void pause_after_failure(ul_listener *l, const char *why)
+{
+    const log_field reason = {"reason", LOG_FIELD_TEXT, why, 0, 0};
+    if (!l->accept_failed)
+        log_event_fields(LOG_WARN, "listener.accept_failed", &reason, 1);
+    l->accept_failed = true;
+    if (out_of_descriptors(l->fd))
+        pending_end_oldest(l);
+    struct pollfd stop = {l->stop_fd, POLLIN, 0};
+    poll(&stop, 1, accept_pause_ms);
+}
+
+/* UL_OK once there is something to accept. */
+ul_result await_connection(ul_listener *l)
+{
+    struct pollfd fds[2] = {{l->fd, POLLIN, 0}, {l->stop_fd, POLLIN, 0}};
+    for (;;) {
+        int n = poll(fds, 2, -1);
+        if (n > 0 && fds[1].revents != 0)
+            return UL_STOPPED;
+        if (n > 0)
+            return UL_OK;
+    }
+}
+
+ul_result finish_request(ul_association *a, const OFCondition &condition, scp_error *error)
+{
+    if (a->request_result != UL_OK) {
+        scp_fail(error, "%s", a->request_error.message);
+        return a->request_result;
+    }
+    free(a->request_pdu);
+    a->request_pdu = nullptr;
+    a->request_pos = a->request_end = 0;
+    if (condition == DUL_UNSUPPORTEDPEERPROTOCOL) { /* DCMTK has sent A-ASSOCIATE-RJ 1/2/2 */
+        ul_transport_drain(&a->transport, ul_goodbye_ms);
+        scp_fail(error, "%s:%u: rejected, protocol version not supported", a->request.peer_address,
+                 a->request.peer_port);
+        return UL_FAILED;
+    }
+    if (condition.bad() || !fill_request(a)) {
+        ul_result result = request_refused(a, ABORT_INVALID_VALUE,
+                                           condition.bad() ? condition.text() : "out of memory");
+        scp_fail(error, "%s", a->request_error.message);
+        return result;
+    }
+    a->transport.deadline_ms = INT64_MAX;
+    a->transport.stop_fd = -1;
+    return UL_OK;
+}
+
+ul_result receive(ul_association **out, ul_listener *l, void (*on_accept)(void *), void *context,
+                  scp_error *error)
+{
+    ul_association *a = nullptr;
+    OFCondition condition = EC_Normal;
+    do {
+        ul_result result = await_connection(l);
+        if (result == UL_OK && a == nullptr)
+            a = association_create(l);
+        if (result != UL_OK) {
+            ul_association_close(a);
+            scp_fail(error, "the listener was stopped");
+            return result;
+        }
+        if (a == nullptr) {
+            pause_after_failure(l, strerror(errno));
+            continue;
+        }
+        a->on_accept = on_accept;
+        a->on_accept_context = context;
+        condition = receive_with_dcmtk(a);
+        if (!a->connected && condition != DUL_NOASSOCIATIONREQUEST)
+            pause_after_failure(l, condition.text());
+    } while (a == nullptr || !a->connected);
+
+    ul_result result = finish_request(a, condition, error);
+    if (result != UL_OK) {
+        ul_association_close(a);
+        return result;
+    }
+    *out = a;
+    return UL_OK;
+}
+
+/* ---- Listener ---- */
+
+int bind_socket(const ul_listener_options *options, scp_error *error)
+{
+    struct addrinfo hints, *found = nullptr;
+    char port[8];
+    memset(&hints, 0, sizeof hints);
+    hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE;
+    hints.ai_socktype = SOCK_STREAM;
+    snprintf(port, sizeof port, "%u", options->port);
+    if (getaddrinfo(options->bind_address, port, &hints, &found) != 0)
+        return scp_fail(error, "bind address %s is not a numeric IPv4 or IPv6 address",
+                        options->bind_address);
+    int on = 1;
+    /* Not blocking: a peer that is gone again between poll and accept must not hold us there. */
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    bool good = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 &&
+                listen(fd, listen_backlog) == 0;
+    if (!good) {
+        scp_fail(error, "cannot listen on %s port %s: %s", options->bind_address, port,
+                 strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+    }
+    freeaddrinfo(found);
+    return fd;
+}
+
+uint16_t bound_port(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    memset(&address, 0, sizeof address);
+    getsockname(fd, reinterpret_cast<struct sockaddr *>(&address), &size);
+    return ntohs(address.ss_family == AF_INET6
+                     ? reinterpret_cast<struct sockaddr_in6 *>(&address)->sin6_port
+                     : reinterpret_cast<struct sockaddr_in *>(&address)->sin_port);
+}
+
+/* DCMTK can only listen on all addresses: it does so on some free port, and our own socket is then
+   put in that one's place. */
+int open_network(ul_listener *l, scp_error *error)
+{
+    int fd = bind_socket(&l->options, error);
+    if (fd < 0)
+        return -1;
+    const int timeout_s = (l->options.request_timeout_ms + 999) / 1000;
+    OFCondition condition = ASC_initializeNetwork(NET_ACCEPTOR, 0, timeout_s, &l->network);
+    if (condition.bad()) {
+        close(fd);
+        return scp_fail(error, "DCMTK cannot set up its network: %s", condition.text());
+    }
+    l->fd = DUL_networkSocket(l->network->network);
+    l->port = bound_port(fd);
+    int replaced = dup3(fd, l->fd, O_CLOEXEC);
+    close(fd);
+    if (replaced < 0)
+        return scp_fail(error, "cannot listen: %s", strerror(errno));
+    ASC_setTransportLayer(l->network, &l->layer, 0);
+    return 0;
+}
+
+} // namespace
+
+/* ---- ul.h: no exception leaves these ---- */
+
+int ul_global_init(scp_error *error)
+try {
+    signal(SIGPIPE, SIG_IGN);
+    dcmDisableGethostbyaddr.set(OFTrue); /* reverse DNS would delay every accept */
+    return dcmtk_log_init(error);
+} catch (...) {
+    return scp_fail(error, "cannot set up DCMTK");
+}
+
+int ul_listener_open(ul_listener **out, const ul_listener_options *options, scp_error *error)
+try {
+    *out = nullptr;
+    auto *l = new ul_listener();
+    l->options = *options;
+    l->options.bind_address = nullptr; /* borrowed for this call only */
+    l->fd = -1;
+    l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->stop_fd < 0) {
+        scp_fail(error, "cannot make an event descriptor: %s", strerror(errno));
+        ul_listener_close(l);
+        return -1;
+    }
+    l->options.bind_address = options->bind_address;
+    int opened = open_network(l, error);
+    l->options.bind_address = nullptr;
+    if (opened != 0) {
+        ul_listener_close(l);
+        return -1;
+    }
+    *out = l;
+    return 0;
+} catch (...) {
+    return scp_fail(error, "out of memory");
+}
+
+uint16_t ul_listener_port(const ul_listener *listener)
+{
+    return listener->port;
+}
+
+void ul_listener_stop(ul_listener *listener)
+{
+    const uint64_t one = 1;
+    ssize_t written = write(listener->stop_fd, &one, sizeof one);
+    (void)written; /* fails only where it is full, thus readable */
+}
+
+void ul_listener_close(ul_listener *listener)
+try {
+    if (listener == nullptr)
+        return;
+    if (listener->network != nullptr)
+        ASC_dropNetwork(&listener->network);
+    if (listener->stop_fd >= 0)
+        close(listener->stop_fd);
+    delete listener;
+} catch (...) {
+}
+
+ul_result ul_receive(ul_association **out, ul_listener *listener, void (*on_accept)(void *context),
+                     void *context, scp_error *error)
+try {
+    *out = nullptr;
+    return receive(out, listener, on_accept, context, error);
+} catch (...) {
+    scp_fail(error, "out of memory while an association was requested");
+    return UL_FAILED;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ul_private.h - what ul_listener.cc and ul_association.cc share: the association's insides. Only
+ * those two know DCMTK.
+ *
+ * Invariant: DCMTK may delete its connection object at any time; the transport and its socket
+ * belong to the ul_association, which lives until ul_association_close.
+ */
+#ifndef UL_PRIVATE_H
+#define UL_PRIVATE_H
+
+#include "ul.h"
+
+#include "ul_transport.h"
+
+struct T_ASC_Association; /* DCMTK's */
+
+/* PS3.8 table 9-26, reasons of source 2 (service-provider) */
+enum ul_abort_reason : uint8_t {
+    ABORT_UNRECOGNIZED_PDU = 1,
+    ABORT_UNEXPECTED_PDU = 2,
+    ABORT_INVALID_VALUE = 6
+};
+
+const uint8_t UL_PDU_ASSOCIATE_RQ = 1;
+const uint8_t UL_PDU_ABORT = 7;
+const int ul_goodbye_ms = 5000; /* ARTIM: for the peer to hang up after our RJ or RELEASE-RP */
+
+struct ul_association {
+    ul_listener *listener;
+    T_ASC_Association *dcmtk;
+    ul_transport transport;
+    ul_request request;
+    size_t fragment_size;
+    bool connected; /* createConnection was called */
+    void (*on_accept)(void *context);
+    void *on_accept_context;
+    uint8_t *request_pdu; /* read by us, on its way to DCMTK */
+    size_t request_pos, request_end;
+    ul_result request_result;
+    scp_error request_error;
+    uint8_t abort_source, abort_reason;
+    bool abort_sent;
+    bool pending;
+    ul_association *older, *newer;
+};
+
+/* Sends A-ABORT with the association's source and reason, where that is still possible, and waits
+   a moment for the peer to hang up. */
+void ul_send_abort(ul_association *association);
+/* The trimmed text, cut to fit. */
+void ul_copy_trimmed(char *out, size_t size, const char *text);
+
+#endif

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ul_request_check.c - a walk over the items and sub-items of an A-ASSOCIATE-RQ. */
+#include "ul_request_check.h"
+
+#include <stdbool.h>
+
+enum {
+    FIXED_BYTES = 68, /* version, reserved, AE titles, reserved */
+    ITEM_APPLICATION_CONTEXT = 0x10,
+    ITEM_PRESENTATION_CONTEXT = 0x20,
+    ITEM_ABSTRACT_SYNTAX = 0x30,
+    ITEM_TRANSFER_SYNTAX = 0x40,
+    ITEM_USER_INFORMATION = 0x50,
+    ITEM_MAX_LENGTH = 0x51,
+    ITEM_IMPLEMENTATION_CLASS = 0x52,
+    ITEM_ROLE = 0x54,
+    ITEM_IMPLEMENTATION_VERSION = 0x55,
+    ITEM_EXTENDED = 0x56,
+    ITEM_USER_IDENTITY = 0x58,
+    UID_MAX = 64,
+};
+
+/* Invariant: pos <= end. */
+typedef struct cursor {
+    const uint8_t *bytes;
+    size_t pos, end;
+} cursor;
+
+typedef struct item {
+    uint8_t type;
+    cursor body;
+} item;
+
+typedef struct seen {
+    unsigned application_contexts, user_informations, user_identities, max_lengths;
+    bool context_ids[256];
+} seen;
+
+static unsigned get_u16(const uint8_t *p)
+{
+    return (unsigned)p[0] << 8 | p[1];
+}
+
+static size_t left(const cursor *c)
+{
+    return c->end - c->pos;
+}
+
+static int next_item(item *out, cursor *c, const char *where, scp_error *error)
+{
+    if (left(c) < 4)
+        return scp_fail(error, "%s ends within an item's head", where);
+    const uint8_t *head = c->bytes + c->pos;
+    size_t nbytes = get_u16(head + 2);
+    c->pos += 4;
+    if (nbytes > left(c))
+        return scp_fail(error, "item %02XH of %zu bytes ends past %s", head[0], nbytes, where);
+    *out = (item){head[0], {c->bytes, c->pos, c->pos + nbytes}};
+    c->pos += nbytes;
+    return 0;
+}
+
+static int check_uid(const item *it, const char *what, scp_error *error)
+{
+    size_t n = left(&it->body);
+    if (n > UID_MAX)
+        return scp_fail(error, "%s of %zu characters, at most %d are allowed", what, n, UID_MAX);
+    return 0;
+}
+
+static int check_context(cursor *c, seen *s, scp_error *error)
+{
+    unsigned nabstract = 0, ntransfer = 0;
+    if (left(c) < 4)
+        return scp_fail(error, "presentation context of %zu bytes", left(c));
+    unsigned id = c->bytes[c->pos];
+    c->pos += 4;
+    if (id % 2 == 0 || s->context_ids[id])
+        return scp_fail(error, "presentation context ID %u is %s", id,
+                        id % 2 == 0 ? "even" : "used twice");
+    s->context_ids[id] = true;
+    while (left(c) > 0) {
+        item it;
+        if (next_item(&it, c, "a presentation context", error) != 0)
+            return -1;
+        if (it.type == ITEM_ABSTRACT_SYNTAX) {
+            nabstract++;
+            if (check_uid(&it, "abstract syntax", error) != 0)
+                return -1;
+        } else if (it.type == ITEM_TRANSFER_SYNTAX) {
+            ntransfer++;
+            if (check_uid(&it, "transfer syntax", error) != 0)
+                return -1;
+        }
+    }
+    if (nabstract != 1 || ntransfer == 0)
+        return scp_fail(error, "presentation context %u with %u abstract and %u transfer syntaxes",
+                        id, nabstract, ntransfer);
+    return 0;
+}
+
+/* A UID with its own 16-bit length, and at least `more` bytes behind it. */
+static int check_inner_uid(const cursor *c, size_t more, const char *what, scp_error *error)
+{
+    if (left(c) < 2 + more || get_u16(c->bytes + c->pos) > left(c) - 2 - more)
+        return scp_fail(error, "%s item is too short for its SOP class UID", what);
+    if (get_u16(c->bytes + c->pos) > UID_MAX)
+        return scp_fail(error, "%s item with a SOP class UID of over %d characters", what, UID_MAX);
+    return 0;
+}
+
+/* PS3.7 D.3.3.7: type, response requested, then two fields with 16-bit lengths. */
+static int check_user_identity(cursor *c, scp_error *error)
+{
+    if (left(c) < 2)
+        return scp_fail(error, "user identity item of %zu bytes", left(c));
+    c->pos += 2;
+    for (int field = 0; field < 2; field++) {
+        if (left(c) < 2 || get_u16(c->bytes + c->pos) > left(c) - 2)
+            return scp_fail(error, "user identity item is too short for its fields");
+        c->pos += 2 + get_u16(c->bytes + c->pos);
+    }
+    return 0;
+}
+
+static int check_user_item(item *it, seen *s, scp_error *error)
+{
+    switch (it->type) {
+    case ITEM_MAX_LENGTH:
+        if (left(&it->body) != 4 || s->max_lengths++ > 0)
+            return scp_fail(error, "maximum length item twice or not of 4 bytes");
+        return 0;
+    case ITEM_IMPLEMENTATION_CLASS:
+        return check_uid(it, "implementation class UID", error);
+    case ITEM_IMPLEMENTATION_VERSION:
+        return check_uid(it, "implementation version name", error);
+    case ITEM_ROLE:
+        return check_inner_uid(&it->body, 2, "role selection", error);
+    case ITEM_EXTENDED:
+        return check_inner_uid(&it->body, 0, "extended negotiation", error);
+    case ITEM_USER_IDENTITY:
+        if (s->user_identities++ > 0)
+            return scp_fail(error, "user identity item twice");
+        return check_user_identity(&it->body, error);
+    default:
+        return 0;
+    }
+}
+
+static int check_item(item *it, seen *s, scp_error *error)
+{
+    switch (it->type) {
+    case ITEM_APPLICATION_CONTEXT:
+        if (s->application_contexts++ > 0)
+            return scp_fail(error, "application context item twice");
+        return check_uid(it, "application context", error);
+    case ITEM_PRESENTATION_CONTEXT:
+        return check_context(&it->body, s, error);
+    case ITEM_USER_INFORMATION:
+        if (s->user_informations++ > 0)
+            return scp_fail(error, "user information item twice");
+        while (left(&it->body) > 0) {
+            item sub;
+            if (next_item(&sub, &it->body, "the user information", error) != 0 ||
+                check_user_item(&sub, s, error) != 0)
+                return -1;
+        }
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+int ul_request_check(const uint8_t *pdu, size_t nbytes, scp_error *error)
+{
+    seen s = {0};
+    cursor c = {pdu, FIXED_BYTES, nbytes};
+    if (nbytes < FIXED_BYTES)
+        return scp_fail(error, "A-ASSOCIATE-RQ of %zu bytes, at least %d are due", nbytes,
+                        FIXED_BYTES);
+    if ((get_u16(pdu) & 1) == 0)
+        return 0;
+    while (left(&c) > 0) {
+        item it;
+        if (next_item(&it, &c, "the A-ASSOCIATE-RQ", error) != 0 || check_item(&it, &s, error) != 0)
+            return -1;
+    }
+    return 0;
+}

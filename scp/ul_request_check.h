@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ul_request_check.h - looks over an A-ASSOCIATE-RQ (PS3.8 9.3.2, PS3.7 annex D) before DCMTK
+ * parses it: what that parser would leak on, misread or give up on without a word is refused here.
+ *
+ * A pure function of bytes.
+ */
+#ifndef UL_REQUEST_CHECK_H
+#define UL_REQUEST_CHECK_H
+
+#include "scp_error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define UL_REQUEST_MAX 0x100000 /* DCMTK's own bound for the PDU's length */
+
+/* pdu: everything after the 6-byte head. 0, or -1 with what is wrong. Another protocol version is
+   not looked into: DCMTK answers that one. */
+int ul_request_check(const uint8_t *pdu, size_t nbytes, scp_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

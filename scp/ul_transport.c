@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ul_transport.c - socket work for ul_transport.h.
+ *
+ * The socket itself stays in blocking mode, as DCMTK made it; every call here says MSG_DONTWAIT
+ * first and polls only where the kernel has nothing to give, together with the wake descriptors.
+ */
+#include "ul_transport.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define IOV_BATCH 1024 /* Linux' UIO_MAXIOV */
+
+int64_t ul_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int ul_transport_init(ul_transport *t, int stop_fd, int io_timeout_ms)
+{
+    memset(t, 0, offsetof(ul_transport, inbox));
+    t->fd = -1;
+    t->stop_fd = stop_fd;
+    t->io_timeout_ms = io_timeout_ms;
+    t->deadline_ms = INT64_MAX;
+    t->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return t->wake_fd < 0 ? -1 : 0;
+}
+
+/* Not every socket is TCP (tests use socket pairs): a refusal does no harm. */
+static void arm_quickack(int fd)
+{
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+}
+
+void ul_transport_attach(ul_transport *t, int fd)
+{
+    int on = 1;
+    t->fd = fd;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    arm_quickack(fd);
+}
+
+void ul_transport_hang_up(ul_transport *t)
+{
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = -1;
+    t->inbox_pos = t->inbox_end = 0;
+}
+
+void ul_transport_free(ul_transport *t)
+{
+    ul_transport_hang_up(t);
+    if (t->wake_fd >= 0)
+        close(t->wake_fd);
+    t->wake_fd = -1;
+}
+
+void ul_transport_interrupt(ul_transport *t)
+{
+    const uint64_t one = 1;
+    __atomic_store_n(&t->interrupted, 1, __ATOMIC_RELEASE);
+    /* Fails only where the counter is full, and then the descriptor is readable already. */
+    ssize_t written = write(t->wake_fd, &one, sizeof one);
+    (void)written;
+}
+
+static ul_io fail(ul_transport *t, ul_io why, int error)
+{
+    t->last = why;
+    t->error = error;
+    return why;
+}
+
+static bool is_interrupted(const ul_transport *t)
+{
+    return !t->deaf && __atomic_load_n(&t->interrupted, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* Waits for events on the socket until `until`. */
+static ul_io wait_until(ul_transport *t, short events, int64_t until)
+{
+    for (;;) {
+        int64_t left = until == INT64_MAX ? -1 : until - ul_now_ms();
+        if (until != INT64_MAX && left < 0)
+            left = 0;
+        struct pollfd fds[3] = {
+            {.fd = t->fd, .events = events},
+            {.fd = t->deaf ? -1 : t->wake_fd, .events = POLLIN},
+            {.fd = t->deaf ? -1 : t->stop_fd, .events = POLLIN},
+        };
+        int n = poll(fds, 3, left > INT_MAX ? INT_MAX : (int)left);
+        if (n < 0 && errno != EINTR)
+            return fail(t, UL_IO_BROKEN, errno);
+        if (n > 0 && (fds[1].revents != 0 || fds[2].revents != 0))
+            return fail(t, UL_IO_WOKEN, 0);
+        if (n > 0)
+            return UL_IO_OK; /* also errors and hang-ups: the next call on the socket tells */
+        if (n == 0 && left <= INT_MAX)
+            return fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
+    }
+}
+
+static int64_t progress_deadline(const ul_transport *t)
+{
+    int64_t until = ul_now_ms() + t->io_timeout_ms;
+    return until < t->deadline_ms ? until : t->deadline_ms;
+}
+
+ul_io ul_transport_wait(ul_transport *t, int timeout_ms)
+{
+    if (t->inbox_pos < t->inbox_end)
+        return UL_IO_OK;
+    if (t->fd < 0)
+        return fail(t, UL_IO_BROKEN, ENOTCONN);
+    if (is_interrupted(t))
+        return fail(t, UL_IO_WOKEN, 0);
+    return wait_until(t, POLLIN, timeout_ms < 0 ? INT64_MAX : ul_now_ms() + timeout_ms);
+}
+
+/* One recv, after waiting for it where needed. */
+static ssize_t receive(ul_transport *t, void *buffer, size_t size)
+{
+    for (;;) {
+        if (t->fd < 0 || is_interrupted(t)) {
+            fail(t, t->fd < 0 ? UL_IO_BROKEN : UL_IO_WOKEN, t->fd < 0 ? ENOTCONN : 0);
+            return -1;
+        }
+        ssize_t n = recv(t->fd, buffer, size, MSG_DONTWAIT);
+        if (n > 0) {
+            t->bytes_in += (uint64_t)n;
+            arm_quickack(t->fd);
+            return n;
+        }
+        if (n == 0) {
+            fail(t, UL_IO_CLOSED, 0);
+            return -1;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            if (wait_until(t, POLLIN, progress_deadline(t)) != UL_IO_OK)
+                return -1;
+        } else if (errno != EINTR) {
+            fail(t, UL_IO_BROKEN, errno);
+            return -1;
+        }
+    }
+}
+
+ssize_t ul_transport_read(ul_transport *t, void *buffer, size_t size)
+{
+    if (t->inbox_pos == t->inbox_end) {
+        if (size >= sizeof t->inbox)
+            return receive(t, buffer, size);
+        ssize_t n = receive(t, t->inbox, sizeof t->inbox);
+        if (n < 0)
+            return -1;
+        t->inbox_pos = 0;
+        t->inbox_end = (size_t)n;
+    }
+    size_t have = t->inbox_end - t->inbox_pos;
+    size_t n = have < size ? have : size;
+    memcpy(buffer, t->inbox + t->inbox_pos, n);
+    t->inbox_pos += n;
+    return (ssize_t)n;
+}
+
+ul_io ul_transport_read_all(ul_transport *t, void *buffer, size_t nbytes)
+{
+    for (size_t done = 0; done < nbytes;) {
+        /* A whole request has one deadline, however it dribbles. */
+        if (t->deadline_ms != INT64_MAX && ul_now_ms() >= t->deadline_ms)
+            return fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
+        ssize_t n = ul_transport_read(t, (uint8_t *)buffer + done, nbytes - done);
+        if (n < 0)
+            return t->last;
+        done += (size_t)n;
+    }
+    return UL_IO_OK;
+}
+
+/* Skips n sent bytes: returns how many entries are used up. */
+static size_t advance(struct iovec *iov, size_t niov, size_t n)
+{
+    size_t i = 0;
+    while (i < niov && n >= iov[i].iov_len) {
+        n -= iov[i].iov_len;
+        i++;
+    }
+    if (i < niov) {
+        iov[i].iov_base = (uint8_t *)iov[i].iov_base + n;
+        iov[i].iov_len -= n;
+    }
+    return i;
+}
+
+ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov)
+{
+    size_t i = advance(iov, niov, 0);
+    while (i < niov) {
+        ul_io io = UL_IO_OK;
+        ssize_t n = -1;
+        if (t->fd < 0) {
+            io = fail(t, UL_IO_BROKEN, ENOTCONN);
+        } else if (is_interrupted(t)) {
+            io = fail(t, UL_IO_WOKEN, 0);
+        } else {
+            size_t batch = niov - i < IOV_BATCH ? niov - i : IOV_BATCH;
+            struct msghdr message = {.msg_iov = iov + i, .msg_iovlen = batch};
+            n = sendmsg(t->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+            if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+                io = wait_until(t, POLLOUT, progress_deadline(t));
+            else if (n < 0 && errno != EINTR)
+                io = fail(t, UL_IO_BROKEN, errno);
+        }
+        if (io != UL_IO_OK)
+            return io;
+        if (n > 0) {
+            t->bytes_out += (uint64_t)n;
+            i += advance(iov + i, niov - i, (size_t)n);
+        }
+    }
+    if (t->fd >= 0)
+        arm_quickack(t->fd);
+    return UL_IO_OK;
+}
+
+void ul_transport_drain(ul_transport *t, int timeout_ms)
+{
+    uint8_t waste[4096];
+    t->deadline_ms = ul_now_ms() + timeout_ms;
+    t->inbox_pos = t->inbox_end = 0;
+    while (ul_now_ms() < t->deadline_ms) {
+        if (receive(t, waste, sizeof waste) < 0)
+            return;
+    }
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ul_transport.h - one TCP connection of the upper layer: buffered reads, gathered writes,
+ * deadlines, interruption. Private to the ul_*.c[c] files.
+ *
+ * Small exchanges must not wait for the peer's delayed acknowledgement, nor the peer for ours:
+ * TCP_NODELAY is on, head and body of a PDU leave in one sendmsg, and TCP_QUICKACK, which the
+ * kernel forgets, is armed again after every read and write.
+ *
+ * Threads: one owner, except ul_transport_interrupt. The wake descriptor outlives the connection.
+ */
+#ifndef UL_TRANSPORT_H
+#define UL_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum ul_io {
+    UL_IO_OK = 0,
+    UL_IO_CLOSED,  /* the peer closed its side */
+    UL_IO_TIMEOUT, /* no progress in time */
+    UL_IO_WOKEN,   /* ul_transport_interrupt, or the stop descriptor became readable */
+    UL_IO_BROKEN,  /* the connection failed: `error` holds errno */
+} ul_io;
+
+#define UL_INBOX_BYTES 16384
+
+typedef struct ul_transport {
+    int fd;              /* -1: closed */
+    int wake_fd;         /* eventfd of this connection */
+    int stop_fd;         /* the listener's; -1: no longer heeded */
+    int interrupted;     /* atomic: set by ul_transport_interrupt */
+    int io_timeout_ms;   /* for one read or write without progress */
+    int64_t deadline_ms; /* for all of it, on ul_now_ms's clock; INT64_MAX: none */
+    bool deaf;           /* interruption no longer counts: the last words are being sent */
+    bool torn;           /* a message went out in part: no PDU may follow it */
+    ul_io last;          /* why the last read or write failed */
+    int error;
+    uint64_t bytes_in, bytes_out;
+    size_t inbox_pos, inbox_end;
+    uint8_t inbox[UL_INBOX_BYTES];
+} ul_transport;
+
+int64_t ul_now_ms(void);
+
+/* -1 with errno where the wake descriptor cannot be made. */
+int ul_transport_init(ul_transport *t, int stop_fd, int io_timeout_ms);
+/* Takes fd over: an accepted, blocking socket. */
+void ul_transport_attach(ul_transport *t, int fd);
+/* Closes the socket; t stays usable for questions. */
+void ul_transport_hang_up(ul_transport *t);
+/* Ends t's life. */
+void ul_transport_free(ul_transport *t);
+
+/* Some bytes, at least one; or -1 with t->last. */
+ssize_t ul_transport_read(ul_transport *t, void *buffer, size_t size);
+/* Exactly nbytes. */
+ul_io ul_transport_read_all(ul_transport *t, void *buffer, size_t nbytes);
+/* All of it; iov is used up on the way. */
+ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov);
+/* Is there something to read, or does it come in time? timeout_ms < 0: without limit. */
+ul_io ul_transport_wait(ul_transport *t, int timeout_ms);
+/* Reads and forgets until the peer hangs up, at most timeout_ms. */
+void ul_transport_drain(ul_transport *t, int timeout_ms);
+
+/* From any thread, as long as t is not freed. */
+void ul_transport_interrupt(ul_transport *t);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
