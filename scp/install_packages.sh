@@ -9,7 +9,7 @@
 # is missing, nothing is run and no rights are needed. apt's own output goes to $DCB_LOG, if set.
 set -euo pipefail
 
-BUILD="g++ cmake ninja-build pkg-config libdcmtk-dev libopenjph-dev libopenjp2-7-dev libzstd-dev
+BUILD="g++ cmake ninja-build pkg-config libdcmtk-dev libssl-dev libopenjph-dev libopenjp2-7-dev libzstd-dev
   zlib1g-dev libsqlite3-dev libsimdjson-dev libxxhash-dev libutf8proc-dev libyaml-dev libcmocka-dev"
 TRY="dcmtk"
 TEST="clang ccache libopenjp2-tools dicom3tools tshark python3 python3-pydicom python3-numpy zstd
@@ -52,7 +52,7 @@ apt() {
     >>"$log" 2>&1 </dev/null
 }
 
-echo "Installing $(wc -w <<<"$packages") packages: $packages"
+echo "Installing $packages"
 apt update || fail "apt-get update failed; see $log"
 apt install -y --no-install-recommends $packages ||
   fail "apt-get install failed; see $log (wanted: $packages)"

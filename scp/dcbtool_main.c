@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* dcbtool_main.c - dcbtool's commands and how they report errors. */
+#include "dcbtool.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char USAGE[] =
+    "Usage: dcbtool info FILE [--json]\n"
+    "       dcbtool extract FILE [-f N[,N-N]... | --all] [-o DIR]\n"
+    "                       [--syntax htj2k|explicit|implicit]\n"
+    "Looks into DiCube .dcbs files and takes DICOM instances out of them.\n"
+    "\n"
+    "info      tells what a file holds: patient, study, series, image, encoding, sections.\n"
+    "  --json               the same as one JSON object\n"
+    "\n"
+    "extract   writes frames as DICOM Part 10 files, named by frame: 0000.dcm, 0001.dcm, ...\n"
+    "  -f, --frames LIST    frames by number, counted from 0: 5 or 0,7,20-29\n"
+    "  --all                every frame; so it is without -f too\n"
+    "  -o, --output DIR     where they go [.]; made if missing; files there are replaced\n"
+    "  --syntax NAME        htj2k: pixels as they are stored, lossless (1.2.840.10008.1.2.4.201\n"
+    "                       or .202); explicit, implicit: decoded, little endian [htj2k]\n"
+    "\n"
+    "  --version            print the version and exit\n"
+    "  --help               print this and exit\n"
+    "\n"
+    "A damaged frame is reported and the others are written.\n"
+    "Exit status: 0 all done, 1 something could not be read or written, 2 wrong usage.\n";
+
+static void print_error(const char *format, va_list arguments)
+    __attribute__((format(printf, 1, 0)));
+
+static void print_error(const char *format, va_list arguments)
+{
+    char message[1024];
+    vsnprintf(message, sizeof message, format, arguments);
+    fprintf(stderr, "dcbtool: %s\n", message);
+}
+
+int dcbtool_usage_error(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_error(format, arguments);
+    va_end(arguments);
+    return DCBTOOL_USAGE;
+}
+
+int dcbtool_failed(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_error(format, arguments);
+    va_end(arguments);
+    return DCBTOOL_FAILED;
+}
+
+int dcbtool_file_failed(const char *path, const dcb_error *error)
+{
+    if (error->offset == UINT64_MAX)
+        return dcbtool_failed("%s: %s", path, error->message);
+    return dcbtool_failed("%s: %s (at byte %llu)", path, error->message,
+                          (unsigned long long)error->offset);
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc < 2)
+        return dcbtool_usage_error("a command is missing: info or extract; see dcbtool --help");
+    if (strcmp(argv[1], "info") == 0)
+        return dcbtool_info(argc - 1, argv + 1);
+    if (strcmp(argv[1], "extract") == 0)
+        return dcbtool_extract(argc - 1, argv + 1);
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("dcbtool " DCB_VERSION);
+        return DCBTOOL_OK;
+    }
+    for (int i = 1; i < argc && argv[1][0] == '-'; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(USAGE, stdout);
+            return DCBTOOL_OK;
+        }
+    }
+    return dcbtool_usage_error("unknown command \"%.40s\": info or extract; see dcbtool --help",
+                               argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        if (status == DCBTOOL_OK)
+            status = dcbtool_failed("standard output cannot be written");
+    }
+    return status;
+}

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# From a fresh checkout to a running node: installs what is missing, builds, makes a synthetic
+# sample archive and serves it until Ctrl-C.
+#
+#   bash scp/quickstart.sh [--port N]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+
+fail() { echo "quickstart.sh: $*" >&2; exit 1; }
+usage() { echo "usage: bash scp/quickstart.sh [--port N]" >&2; exit 2; }
+
+port=11112
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --port) [ $# -ge 2 ] || usage; port=$2; shift ;;
+    --port=*) port=${1#--port=} ;;
+    *) usage ;;
+  esac
+  shift
+done
+[[ "$port" =~ ^[0-9]{1,5}$ ]] && [ "$((10#$port))" -le 65535 ] ||
+  { echo "quickstart.sh: --port: expected a number from 0 to 65535, not \"$port\"" >&2; exit 2; }
+
+mkdir -p build
+log=$root/build/quickstart.log
+: >"$log"
+
+step() { printf '%-10s %s\n' "$1" "$2"; }
+
+step "Packages" "what is missing of compilers, libraries and DCMTK's tools"
+DCB_LOG=$log bash scp/install_packages.sh try
+
+step "Build" "build/, a minute or two the first time"
+launcher=()
+if command -v ccache >/dev/null; then
+  launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
+if [ ! -f build/build.ninja ]; then
+  cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo "${launcher[@]}" >>"$log" 2>&1 ||
+    fail "configuring failed; see $log"
+fi
+cmake --build build --target dcbscp dcbtool sample_archive >>"$log" 2>&1 ||
+  fail "building failed; see $log"
+
+if [ ! -f build/sample/complete ]; then
+  step "Sample" "build/sample: CT, MR and colour ultrasound of three invented patients"
+  build/tests/sample_archive build/sample >>"$log" 2>&1 || fail "no sample archive; see $log"
+  touch build/sample/complete
+fi
+mkdir -p build/retrieved
+
+# Tells what to try once the node has told that it is ready, and on which port.
+tell() {
+  local line to n
+  IFS= read -r line || exit 0
+  echo "$line"
+  n=${line#*:} n=${n#*:} n=${n%% *}
+  to=$(printf '%q' "$root/build/retrieved")
+  cat <<TEXT
+
+Try in another terminal:
+
+  findscu -S -aec DCBSCP -k QueryRetrieveLevel=STUDY -k PatientName -k PatientID \\
+    -k StudyDescription -k ModalitiesInStudy -k NumberOfStudyRelatedInstances localhost $n
+  getscu -P -aec DCBSCP -k QueryRetrieveLevel=PATIENT -k PatientID=SAMPLE-CT \\
+    -od $to localhost $n && ls $to
+
+Ctrl-C stops it.
+TEXT
+  cat
+}
+
+step "Serve" "build/sample"
+exec build/bin/dcbscp --archive build/sample --port "$port" > >(trap '' INT; tell)

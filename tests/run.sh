@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds dcbscp in every way that is tested and runs all tests.
+#
+#   bash tests/run.sh [--quick] [-R REGEX]
+#
+#   --quick    one build (gcc), no sanitizers, no bare Debian roots
+#   -R REGEX   only tests whose name matches, as ctest has it
+#
+# The builds, warnings being errors in all of them:
+#   build        gcc                            all tests
+#   build-asan   clang, address and undefined   all tests
+#   build-tsan   clang, thread                  unit tests
+#
+# DCB_BARE_ROOT=1 also builds and tests in bare Debian 12 and 13 roots (as root; takes minutes).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+quick=no
+select=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --quick) quick=yes ;;
+    -R) [ $# -ge 2 ] || { echo "run.sh: -R needs a regular expression" >&2; exit 2; }
+        select=(-R "$2"); shift ;;
+    *) sed -n '3,17s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  esac
+  shift
+done
+[ "$quick" = no ] || unset DCB_BARE_ROOT
+
+bash scp/install_packages.sh test
+
+launcher=()
+if command -v ccache >/dev/null; then
+  launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+fi
+# Thread and address sanitizers of older clangs fail at start where the kernel spreads addresses
+# widely.
+unspread=()
+if setarch -R true 2>/dev/null; then unspread=(setarch -R); fi
+
+jobs=$(nproc)
+[ "$jobs" -le 2 ] || jobs=$((jobs / 2 > 2 ? jobs / 2 : 2))
+results=()
+failed=no
+report=$(mktemp)
+trap 'rm -f "$report"' EXIT
+
+# What each skipped test printed last is why.
+list_skipped() {
+  python3 - "$1" <<'PYTHON'
+import sys
+import xml.etree.ElementTree as xml
+for case in xml.parse(sys.argv[1]).getroot().iter("testcase"):
+    if case.get("status") not in ("notrun", "disabled") and case.find("skipped") is None:
+        continue
+    output = (case.findtext("system-out") or "").strip().splitlines()
+    reason = output[-1].strip() if output else case.find("skipped").get("message", "")
+    print(f"    {case.get('name')}: {reason}")
+PYTHON
+}
+
+# build NAME LABEL [CMAKE-OPTION...]: configures, builds, tests; goes on where a build fails.
+build() {
+  local name=$1 label=$2 began=$SECONDS status=0 outcome=passed
+  shift 2
+  echo
+  echo "== $name: $label"
+  if ! cmake -S . -B "$name" -G Ninja -DDCB_WERROR=ON "${launcher[@]}" "$@" >"$report" 2>&1; then
+    cat "$report"
+    results+=("$name: CONFIGURING FAILED"); failed=yes
+    return
+  fi
+  if ! cmake --build "$name" -j "$jobs" >"$report" 2>&1; then
+    grep -E -A 12 'FAILED|error:|warning:' "$report" | head -100 || tail -50 "$report"
+    results+=("$name: BUILDING FAILED"); failed=yes
+    return
+  fi
+  "${unspread[@]}" ctest --test-dir "$name" -j "$jobs" --output-on-failure --no-tests=error \
+    --output-junit junit.xml "${only[@]}" "${select[@]}" || status=$?
+  [ "$status" = 0 ] || { outcome=FAILED; failed=yes; }
+  results+=("$name: $outcome, $((SECONDS - began)) s ($label)")
+  if [ -f "$name/junit.xml" ]; then
+    local skipped
+    skipped=$(list_skipped "$name/junit.xml")
+    [ -z "$skipped" ] || results+=("  not run:"$'\n'"$skipped")
+  fi
+}
+
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:${ASAN_OPTIONS:-}
+export UBSAN_OPTIONS=print_stacktrace=1:${UBSAN_OPTIONS:-}
+export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:${TSAN_OPTIONS:-}
+
+only=()
+build build "gcc" -DCMAKE_C_COMPILER=gcc -DCMAKE_CXX_COMPILER=g++
+if [ "$quick" = no ]; then
+  clang=(-DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++)
+  build build-asan "clang, address and undefined behaviour sanitizers" \
+    -DDCB_SANITIZE=address,undefined "${clang[@]}"
+  only=(-L unit)
+  build build-tsan "clang, thread sanitizer, unit tests" -DDCB_SANITIZE=thread "${clang[@]}"
+fi
+
+echo
+echo "== Summary"
+printf '%s\n' "${results[@]}"
+if [ "$quick" = yes ]; then
+  echo "--quick: not done: clang, address, undefined and thread sanitizers, bare Debian roots"
+elif [ -z "${DCB_BARE_ROOT:-}" ]; then
+  echo "not done: bare Debian roots (DCB_BARE_ROOT=1 does them)"
+fi
+[ "$failed" = no ] || { echo "run.sh: something FAILED"; exit 1; }
+echo "run.sh: all passed"
