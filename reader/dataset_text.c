@@ -26,16 +26,24 @@ typedef struct edit {
 typedef struct edits {
     edit *edits;
     size_t count, capacity;
-    bool to_utf8, beyond_ascii; /* some text of the result is not ASCII */
+    bool to_utf8, needs_charset; /* some text of the result is not plain */
     dcb_error *error;
 } edits;
 
-static bool is_ascii(const uint8_t *bytes, size_t nbytes)
+/* Whether text means the same without any (0008,0005): ASCII, and no escape that would be taken for
+   a code extension. */
+static bool is_plain(const uint8_t *bytes, size_t nbytes)
 {
-    uint8_t all = 0;
+    bool plain = true;
     for (size_t i = 0; i < nbytes; i++)
-        all |= bytes[i];
-    return all < 0x80;
+        plain &= bytes[i] < 0x80 && bytes[i] != 0x1B;
+    return plain;
+}
+
+/* (0008,0005) itself is never converted, whatever VR it came with. */
+static bool is_text(const dcb_element *element)
+{
+    return dcb__vr_info_or_un(element->vr)->text && element->tag != TAG_CHARSET;
 }
 
 /* Opens what (0008,0005) of the data set names; *out is NULL where it has none, or an empty one. */
@@ -53,11 +61,10 @@ static dcb_status open_charset(dcb__charset **out, const dcb_dataset *dataset, d
     return dcb__charset_open(out, value, error);
 }
 
-/* Trailing padding belongs to the old encoding, whose length was another. */
-static size_t without_padding(const dcb_element *element)
+/* The length without trailing padding, which belongs to the encoding and not to the text. */
+static size_t without_padding(const uint8_t *text, size_t nbytes)
 {
-    size_t nbytes = element->nbytes;
-    while (nbytes > 0 && (element->value[nbytes - 1] == ' ' || element->value[nbytes - 1] == '\0'))
+    while (nbytes > 0 && (text[nbytes - 1] == ' ' || text[nbytes - 1] == '\0'))
         nbytes--;
     return nbytes;
 }
@@ -67,15 +74,17 @@ static dcb_status add_edit(edits *e, dcb__arena *arena, dcb_element *element,
 {
     uint8_t *bytes = NULL;
     char *text = NULL;
-    size_t nbytes, old_nbytes = without_padding(element);
+    size_t nbytes;
     dcb_status status;
     if (e->to_utf8) {
         status = dcb__charset_decode(&text, &nbytes, charset, element->vr, element->value,
-                                     old_nbytes, e->error);
+                                     element->nbytes, e->error);
         bytes = (uint8_t *)text;
+        nbytes = without_padding(bytes, nbytes);
     } else {
-        status = dcb__charset_encode(&bytes, &nbytes, charset, element->vr,
-                                     (const char *)element->value, old_nbytes, e->error);
+        status =
+            dcb__charset_encode(&bytes, &nbytes, charset, element->vr, (const char *)element->value,
+                                without_padding(element->value, element->nbytes), e->error);
     }
     if (status != DCB_OK)
         return status;
@@ -85,7 +94,7 @@ static dcb_status add_edit(edits *e, dcb__arena *arena, dcb_element *element,
                            "a text of %zu bytes is longer than a length can say", nbytes);
     else if ((value = dcb__dataset_value(arena, element->vr, bytes, nbytes)) == NULL)
         status = dcb__fail_no_memory(e->error, nbytes);
-    e->beyond_ascii = e->beyond_ascii || !is_ascii(bytes, nbytes) || !e->to_utf8;
+    e->needs_charset = e->needs_charset || !is_plain(bytes, nbytes) || !e->to_utf8;
     free(bytes);
     if (status != DCB_OK)
         return status;
@@ -111,7 +120,7 @@ static dcb_status collect(edits *e, dcb_dataset *dataset, const dcb__charset *ou
         dcb_element *element = &dataset->elements[i];
         for (uint32_t j = 0; j < element->nitems && status == DCB_OK; j++)
             status = collect(e, element->items[j], charset);
-        if (status == DCB_OK && dcb__vr_info_or_un(element->vr)->text &&
+        if (status == DCB_OK && is_text(element) &&
             !dcb__charset_is_same(charset, element->value, element->nbytes))
             status = add_edit(e, dataset->arena, element, charset);
     }
@@ -166,21 +175,21 @@ dcb_status dcb_dataset_to_utf8(dcb_dataset *dataset, dcb_error *error)
     else
         status = collect(&e, dataset, repertoire);
     if (status == DCB_OK)
-        status = apply(&e, dataset, e.beyond_ascii ? "ISO_IR 192" : NULL, error);
+        status = apply(&e, dataset, e.needs_charset ? "ISO_IR 192" : NULL, error);
     free(e.edits);
     dcb__charset_close(repertoire);
     return status;
 }
 
-/* Whether any text, items included, is beyond ASCII. */
-static bool has_beyond_ascii(const dcb_dataset *dataset)
+/* Whether any text, items included, is not plain. */
+static bool needs_charset(const dcb_dataset *dataset)
 {
     for (uint32_t i = 0; i < dataset->count; i++) {
         const dcb_element *element = &dataset->elements[i];
-        if (dcb__vr_info_or_un(element->vr)->text && !is_ascii(element->value, element->nbytes))
+        if (is_text(element) && !is_plain(element->value, element->nbytes))
             return true;
         for (uint32_t j = 0; j < element->nitems; j++) {
-            if (has_beyond_ascii(element->items[j]))
+            if (needs_charset(element->items[j]))
                 return true;
         }
     }
@@ -198,7 +207,7 @@ dcb_status dcb_dataset_from_utf8(dcb_dataset *dataset, const char *charset, dcb_
     const char *name = NULL;
     if (!dcb__dataset_reserve(dataset)) {
         status = dcb__fail_no_memory(error, sizeof(dcb_element));
-    } else if (has_beyond_ascii(dataset)) {
+    } else if (needs_charset(dataset)) {
         name = charset;
         status = collect(&e, dataset, target);
         if (status == DCB_ERR_ENCODING) { /* then the whole data set stays as it is: UTF-8 */

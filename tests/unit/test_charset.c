@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <iconv.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -171,6 +172,38 @@ static void check_decode(const dcb__charset *charset, const text_case *c)
     assert_int_equal(nbytes, strlen(c->utf8));
     free(text);
     free(copy);
+}
+
+static void *decode_in_thread(void *argument)
+{
+    const text_case *korean = argument;
+    dcb__charset *charset;
+    char *text = NULL;
+    size_t nbytes;
+    if (dcb__charset_open(&charset, korean->charset, NULL) != DCB_OK)
+        return NULL;
+    dcb__charset_decode(&text, &nbytes, charset, VR(korean->vr), korean->bytes, korean->nbytes,
+                        NULL);
+    dcb__charset_close(charset);
+    return text;
+}
+
+/* Threads that are first to use a multi-byte set, all at once: this test comes before the others.
+ */
+static void test_first_use_by_threads(void **state)
+{
+    (void)state;
+    static const text_case korean = {"\\ISO 2022 IR 149", "LO", S(ESC "$)C\xC8\xAB"), "홍"};
+    pthread_t threads[8];
+    for (size_t i = 0; i < COUNT(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, decode_in_thread, (void *)&korean), 0);
+    for (size_t i = 0; i < COUNT(threads); i++) {
+        void *text;
+        assert_int_equal(pthread_join(threads[i], &text), 0);
+        assert_non_null(text);
+        assert_string_equal((char *)text, korean.utf8);
+        free(text);
+    }
 }
 
 static void test_exact(void **state)
@@ -639,6 +672,7 @@ static void test_golden(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_first_use_by_threads),
         cmocka_unit_test(test_exact),
         cmocka_unit_test(test_read),
         cmocka_unit_test(test_unknown_terms),
