@@ -92,7 +92,7 @@ int index_has_file(scp_index *index, const char *path, const file_stamp *stamp, 
    instances whose SOP Instance UID is held elsewhere too. */
 int index_put_file(scp_index *index, const char *path, const file_stamp *stamp,
                    const index_record *record, uint32_t *nduplicates, scp_error *error);
-/* *is_news: the file was not known as bad for this reason, so the operator is to be told. */
+/* *is_news: it was not known as bad with this stamp and reason, so the operator is to be told. */
 int index_put_bad_file(scp_index *index, const char *path, const file_stamp *stamp,
                        const char *reason, bool *is_news, scp_error *error);
 /* *removed: it was known. */

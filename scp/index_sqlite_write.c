@@ -173,6 +173,14 @@ static int64_t first_number(const index_record *record)
 
 /* ---- The backend's functions ---- */
 
+/* Does a row of nbytes, mtime_ns, inode tell this stamp? */
+static bool row_has_stamp(sqlite3_stmt *row, const file_stamp *stamp)
+{
+    return sqlite3_column_int64(row, 0) == (int64_t)stamp->nbytes &&
+           sqlite3_column_int64(row, 1) == stamp->mtime_ns &&
+           sqlite3_column_int64(row, 2) == (int64_t)stamp->inode;
+}
+
 int sqlite_has_file(scp_index *base, const char *path, const file_stamp *stamp, bool *known,
                     bool *bad, scp_error *error)
 {
@@ -180,9 +188,7 @@ int sqlite_has_file(scp_index *base, const char *path, const file_stamp *stamp, 
     *known = *bad = false;
     sqlite3_stmt *rows = write_start(&op, DO_FILE_STAMP, "t", path);
     while (write_next(&op, rows)) {
-        *known = sqlite3_column_int64(rows, 0) == (int64_t)stamp->nbytes &&
-                 sqlite3_column_int64(rows, 1) == stamp->mtime_ns &&
-                 sqlite3_column_int64(rows, 2) == (int64_t)stamp->inode;
+        *known = row_has_stamp(rows, stamp);
         *bad = *known && sqlite3_column_type(rows, 3) != SQLITE_NULL;
     }
     return op.rc == SQLITE_OK ? 0 : sqlite_index_fail(op.index, op.index->writer, "read", error);
@@ -212,7 +218,7 @@ int sqlite_put_bad_file(scp_index *base, const char *path, const file_stamp *sta
     sqlite3_stmt *rows = write_start(&op, DO_FILE_STAMP, "t", path);
     while (write_next(&op, rows)) {
         const char *known = (const char *)sqlite3_column_text(rows, 3);
-        *is_news = known == NULL || strcmp(known, reason) != 0;
+        *is_news = known == NULL || strcmp(known, reason) != 0 || !row_has_stamp(rows, stamp);
     }
     delete_file(&op, path);
     write_run(&op, DO_FILE_INSERT, "tiiitnn", path, (int64_t)stamp->nbytes, stamp->mtime_ns,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* index_file.c - files for an index without any file. */
+/* index_file.c - series made from a few words each. */
 #include "index_file.h"
+#include "make_dcbs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,4 +66,63 @@ uint32_t index_file_put(scp_index *index, const index_file *file)
     }
     index_record_close(record);
     return nduplicates;
+}
+
+static void add_text(make_meta *meta, const char *tag, const char *vr, const char *text)
+{
+    if (text != NULL)
+        make_meta_text(meta, tag, vr, text);
+}
+
+static char *meta_of(const index_file *file)
+{
+    make_meta meta = {0};
+    make_meta_begin(&meta, (unsigned)file->n);
+    make_meta_text(&meta, "00080005", "CS", "ISO_IR 192");
+    make_meta_text(&meta, "00080016", "UI", "1.2.840.10008.5.1.4.1.1.2");
+    make_meta_begin_slices(&meta, "00080018", "UI");
+    for (int i = 0; i < file->n; i++)
+        make_meta_slice(&meta, "\"%s.%d\"", file->sop, i + 1);
+    make_meta_end_slices(&meta);
+    add_text(&meta, "00080020", "DA", file->date);
+    add_text(&meta, "00080050", "SH", file->accession);
+    add_text(&meta, "00080060", "CS", file->modality);
+    add_text(&meta, "00081030", "LO", file->description);
+    if (file->name != NULL)
+        make_meta_name(&meta, "00100010", file->name);
+    add_text(&meta, "00100020", "LO", file->patient_id);
+    add_text(&meta, "00100021", "LO", file->issuer);
+    add_text(&meta, "0020000D", "UI", file->study);
+    add_text(&meta, "0020000E", "UI", file->series);
+    make_meta_begin_slices(&meta, "00200013", "IS");
+    for (int i = 0; i < file->n; i++)
+        make_meta_slice(&meta, "%d", file->first + i);
+    make_meta_end_slices(&meta);
+    make_meta_text(&meta, "00280004", "CS", "MONOCHROME2");
+    make_meta_json(&meta, "00280100", "US", "16");
+    make_meta_end(&meta);
+    return meta.json.text;
+}
+
+uint8_t *index_file_dcbs(size_t *nbytes, const index_file *file, const void *codestream,
+                         size_t codestream_nbytes)
+{
+    char *meta = meta_of(file);
+    make_frame *frames = calloc((size_t)file->n, sizeof *frames);
+    if (frames == NULL)
+        abort();
+    for (int i = 0; i < file->n; i++)
+        frames[i] = (make_frame){codestream, codestream_nbytes};
+    make_dcbs dcbs = {
+        .dicom_status = "consistent",
+        .meta_json = meta,
+        .pixel_header_json = "{\"RescaleSlope\": 1.0, \"RescaleIntercept\": 0.0, "
+                             "\"OriginalPixelDtype\": \"int16\", \"PixelDtype\": \"int16\"}",
+        .nframes = (uint32_t)file->n,
+        .frames = frames,
+    };
+    uint8_t *bytes = make_dcbs_bytes(nbytes, &dcbs);
+    free(frames);
+    free(meta);
+    return bytes;
 }

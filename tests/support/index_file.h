@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* index_file.h - files for an index without any file: made from a few words each. */
+/* index_file.h - series made from a few words each: as an index sees them, or as .dcbs files. */
 #ifndef INDEX_FILE_H
 #define INDEX_FILE_H
 
@@ -22,5 +22,8 @@ index_record *index_file_record(const index_file *file);
 file_stamp index_file_stamp(const index_file *file);
 /* Puts it; returns the number of duplicates, or ends the test. */
 uint32_t index_file_put(scp_index *index, const index_file *file);
+/* The whole .dcbs file, each slice with the given codestream; free(). */
+uint8_t *index_file_dcbs(size_t *nbytes, const index_file *file, const void *codestream,
+                         size_t codestream_nbytes);
 
 #endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * archive_private.h - what the files of the archive share: archive.c (life, thread, scans),
+ * archive_folders.c (folders and their watches), archive_file.c (reading and judging a file).
+ *
+ * All but what the lock guards belongs to one thread: the starter's until the first scan is done,
+ * then the watcher's.
+ */
+#ifndef ARCHIVE_PRIVATE_H
+#define ARCHIVE_PRIVATE_H
+
+#include "archive.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+/* A folder that is scanned, and watched where wd >= 0. Children form a list. */
+typedef struct folder {
+    struct folder *parent, *children, *sibling;
+    struct folder *next_by_wd, *next_by_identity;
+    char *path;
+    dev_t device;
+    ino_t inode;
+    int wd;
+    bool via_link;   /* its parent has a symbolic link of its name */
+    bool unreadable; /* could not be listed */
+} folder;
+
+/* Finds folders by watch, and by identity so that none is scanned twice. */
+typedef struct folder_table {
+    uint32_t n, mask;
+    folder **by_wd, **by_identity;
+} folder_table;
+
+/* A file that could not be read but was written to lately. */
+typedef struct unsettled_file {
+    char *path;
+    file_stamp stamp;
+    int64_t due_ms;
+} unsettled_file;
+
+struct scp_archive {
+    const scp_options *options;
+    scp_index *index;
+    series_pool *series;
+    archive_tuning tuning;
+    char **real_roots; /* the archive folders without links; NULL where one is not there */
+
+    int inotify_fd; /* -1: none to be had */
+    uint32_t nwatches;
+    folder *roots; /* a list */
+    folder_table folders;
+    bool incomplete;      /* something is not watched, or was not written: scan again */
+    bool told_incomplete; /* that there are too few watches */
+    bool scanned;         /* the first scan is over */
+    bool scanning_again;
+    bool rescan_now;
+    int64_t next_check_ms;
+
+    uint32_t nunsettled, unsettled_capacity;
+    unsettled_file *unsettled;
+
+    uint64_t nfiles_seen, nfiles_read; /* of the scan under way */
+    int64_t next_progress_ms;
+
+    pthread_t thread;
+    int stop_fd;
+    atomic_bool stopping;
+
+    pthread_mutex_t lock; /* generation */
+    pthread_cond_t changed;
+    uint64_t generation;
+};
+
+int64_t archive__now_ms(void);
+
+/* ---- archive_file.c ---- */
+
+typedef enum file_news {
+    FILE_SEEN,    /* met in a scan: read if its stamp is new */
+    FILE_TOUCHED, /* something about it changed: read also if it was bad */
+    FILE_WRITTEN, /* its writer closed it: read in any case */
+} file_news;
+
+/* Is the name that of a file to be indexed? */
+bool archive__is_file_name(const char *name);
+/* Brings the index up to date with the file. */
+void archive__file(scp_archive *archive, const char *path, file_news news);
+void archive__file_gone(scp_archive *archive, const char *path);
+/* Judges the files whose time to settle is over; returns when the next is due, or -1. */
+int64_t archive__settle(scp_archive *archive, int64_t now_ms);
+/* A failed write of the index: told, and made good by the next scan. */
+void archive__index_failed(scp_archive *archive, const scp_error *error);
+
+/* ---- archive_folders.c ---- */
+
+/* Adds a folder with all below it, and reads its files. parent NULL: a root. */
+void archive__add_folder(scp_archive *archive, folder *parent, const char *path);
+/* One inotify event. */
+void archive__event(scp_archive *archive, const struct inotify_event *event);
+/* Forgets all folders and their watches; the index stays. */
+void archive__drop_folders(scp_archive *archive);
+/* Removes from the index what is no longer in the folders. */
+void archive__remove_vanished(scp_archive *archive);
+
+#endif
