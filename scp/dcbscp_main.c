@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dcbscp_main.c - one node from its options to its end.
+ *
+ * Parts are started in an order in which each finds what it needs, and stopped in the reverse one.
+ * Nothing listens before the first scan is done: no client ever sees half an archive.
+ *
+ * Threads: signals go to a thread of their own, so that they interrupt no call of any other; a
+ * second one ends the process wherever it stands.
+ */
+#include "archive.h"
+#include "index.h"
+#include "log.h"
+#include "node.h"
+#include "options.h"
+#include "series_pool.h"
+#include "server.h"
+#include "service.h"
+#include "ul.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* Series are read ahead this far while a retrieval goes through them. */
+#define PREFETCH_FRAMES 8
+#define MOST_OPEN_FILES 65536
+
+/* ---- Signals --------------------------------------------------------------------------------- */
+
+typedef struct stop_request {
+    sigset_t signals;
+    pthread_t thread;
+    sem_t wanted;
+    atomic_bool serving; /* before, a signal ends the process at once: nothing runs yet */
+} stop_request;
+
+static void *wait_for_signals(void *context)
+{
+    stop_request *stop = context;
+    for (int n = 0;; n++) {
+        int signal_number = 0;
+        if (sigwait(&stop->signals, &signal_number) != 0)
+            continue;
+        if (n > 0)
+            _exit(EXIT_FAILED);
+        log_event(LOG_INFO, "node.stopping", LOG_T("signal", strsignal(signal_number)));
+        if (!atomic_load(&stop->serving))
+            _exit(EXIT_STOPPED);
+        sem_post(&stop->wanted);
+    }
+    return NULL;
+}
+
+/* Before any other thread, which inherits the mask. A shell that starts a job in the background
+   has SIGINT ignored: as a daemon's way to stop it is wanted all the same. */
+static int watch_signals(stop_request *stop, scp_error *error)
+{
+    struct sigaction hangup;
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    sigemptyset(&stop->signals);
+    sigaddset(&stop->signals, SIGINT);
+    sigaddset(&stop->signals, SIGTERM);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&stop->signals, SIGHUP);
+    atomic_init(&stop->serving, false);
+    sem_init(&stop->wanted, 0, 0);
+    pthread_sigmask(SIG_BLOCK, &stop->signals, NULL);
+    int trouble = pthread_create(&stop->thread, NULL, wait_for_signals, stop);
+    return trouble == 0 ? 0 : scp_fail(error, "cannot start a thread: %s", strerror(trouble));
+}
+
+static void wait_for_stop(stop_request *stop)
+{
+    while (sem_wait(&stop->wanted) != 0 && errno == EINTR)
+        ;
+}
+
+static void forget_signals(stop_request *stop)
+{
+    pthread_cancel(stop->thread);
+    pthread_join(stop->thread, NULL);
+    sem_destroy(&stop->wanted);
+}
+
+/* ---- Parts ----------------------------------------------------------------------------------- */
+
+typedef struct node_parts {
+    dcb_cache *cache;
+    scp_node node;
+    scp_archive *archive;
+    scp_server *server;
+} node_parts;
+
+/* Associations and open series take a descriptor each. */
+static void allow_open_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= MOST_OPEN_FILES)
+        return;
+    limit.rlim_cur = limit.rlim_max < MOST_OPEN_FILES ? limit.rlim_max : MOST_OPEN_FILES;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int start_reading(node_parts *parts, const scp_options *options, scp_error *error)
+{
+    dcb_error reason = DCB_ERROR_INIT;
+    dcb_cache_options cache = DCB_CACHE_OPTIONS_INIT;
+    cache.budget_bytes = (uint64_t)options->cache_mb << 20;
+    if (dcb_cache_create(&parts->cache, &cache, &reason) != DCB_OK)
+        return scp_fail(error, "the cache cannot be made: %s", reason.message);
+    dcb_open_options open = DCB_OPEN_OPTIONS_INIT;
+    open.cache = parts->cache;
+    open.prefetch_frames = PREFETCH_FRAMES;
+    if (series_pool_create(&parts->node.series, options->open_series, &open, &reason) != DCB_OK)
+        return scp_fail(error, "series cannot be opened: %s", reason.message);
+    return 0;
+}
+
+static int start(node_parts *parts, const scp_options *options, scp_error *error)
+{
+    static const service *const SERVICES[] = {&service_echo, &service_find, &service_get};
+    parts->node.options = options;
+    if (ul_global_init(error) != 0 || start_reading(parts, options, error) != 0)
+        return -1;
+    if (index_open(&parts->node.index, options->state_dir, error) != 0)
+        return -1;
+    if (archive_start(&parts->archive, options, parts->node.index, parts->node.series, NULL,
+                      error) != 0)
+        return -1;
+    return server_start(&parts->server, &parts->node, SERVICES,
+                        sizeof SERVICES / sizeof SERVICES[0], error);
+}
+
+/* Also after a start that failed half way. */
+static void stop_all(node_parts *parts, const scp_options *options)
+{
+    if (parts->server != NULL)
+        server_stop(parts->server, options->shutdown_timeout_s);
+    if (parts->archive != NULL)
+        archive_stop(parts->archive);
+    index_close(parts->node.index);
+    series_pool_close(parts->node.series);
+    dcb_cache_close(parts->cache);
+}
+
+static int tell_ready(const node_parts *parts, scp_error *error)
+{
+    const scp_options *options = parts->node.options;
+    index_totals totals;
+    if (index_get_totals(parts->node.index, &totals, error) != 0)
+        return -1;
+    uint16_t port = server_port(parts->server);
+    bool is_ipv6 = strchr(options->bind_address, ':') != NULL;
+    printf("dcbscp: listening on %s%s%s:%u as %s, %" PRIu64 " series, %" PRIu64 " instances\n",
+           is_ipv6 ? "[" : "", options->bind_address, is_ipv6 ? "]" : "", port, options->ae_title,
+           totals.series, totals.instances);
+    fflush(stdout);
+    log_event(LOG_INFO, "node.ready", LOG_T("version", DCB_VERSION),
+              LOG_T("address", options->bind_address), LOG_U("port", port),
+              LOG_T("ae_title", options->ae_title), LOG_U("series", totals.series),
+              LOG_U("instances", totals.instances), LOG_U("bad_files", totals.bad_files));
+    return 0;
+}
+
+static int serve(const scp_options *options)
+{
+    scp_error error = SCP_ERROR_INIT;
+    stop_request stop;
+    node_parts parts = {0};
+    log_configure(options->log_level, options->log_format);
+    allow_open_files();
+    if (watch_signals(&stop, &error) != 0) {
+        fprintf(stderr, "dcbscp: %s\n", error.message);
+        return EXIT_FAILED;
+    }
+    int status = EXIT_FAILED;
+    if (start(&parts, options, &error) == 0) {
+        atomic_store(&stop.serving, true);
+        if (tell_ready(&parts, &error) == 0) {
+            wait_for_stop(&stop);
+            status = EXIT_STOPPED;
+        }
+    }
+    stop_all(&parts, options);
+    forget_signals(&stop);
+    if (status == EXIT_STOPPED)
+        log_event(LOG_INFO, "node.stopped", LOG_T("version", DCB_VERSION));
+    else
+        fprintf(stderr, "dcbscp: %s\n", error.message);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    scp_options options;
+    options_action action;
+    scp_error error = SCP_ERROR_INIT;
+    if (options_parse(&options, &action, argc, argv, &error) != 0) {
+        fprintf(stderr, "dcbscp: %s\n", error.message);
+        return EXIT_USAGE;
+    }
+    int status = EXIT_STOPPED;
+    if (action == OPTIONS_HELP)
+        options_print_usage();
+    else if (action == OPTIONS_VERSION)
+        puts("dcbscp " DCB_VERSION);
+    else
+        status = serve(&options);
+    options_free(&options);
+    return status;
+}
