@@ -119,8 +119,8 @@ static void write_query(FILE *sql, uint32_t shape)
         "patient AS p",
         "study AS st JOIN patient AS p ON p.id = st.patient",
         "series AS se JOIN study AS st ON st.id = se.study JOIN patient AS p ON p.id = st.patient",
-        "instance AS i JOIN file AS f ON f.id = i.file JOIN series AS se ON se.id = f.series"
-        " JOIN study AS st ON st.id = se.study JOIN patient AS p ON p.id = st.patient",
+        ("instance AS i JOIN file AS f ON f.id = i.file JOIN series AS se ON se.id = f.series"
+         " JOIN study AS st ON st.id = se.study JOIN patient AS p ON p.id = st.patient"),
     };
     /* Not entities whose instances are all answered by newer files elsewhere. */
     static const char *const conditions[] = {"p.ninstances > 0", "st.ninstances > 0",
