@@ -309,6 +309,9 @@ static void sqlite_close(scp_index *base)
     if (index->lock_fd >= 0)
         close(index->lock_fd);
     pthread_mutex_destroy(&index->readers_lock);
+    free(index->series.ids);
+    free(index->studies.ids);
+    free(index->patients.ids);
     free(index->path);
     free(index);
 }

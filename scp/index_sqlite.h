@@ -4,7 +4,7 @@
  * read connections), index_sqlite_write.c with _op.c and _entities.c, index_sqlite_read.c.
  *
  * Invariant: the entity rows (patient, study, series) agree with the file, record and instance rows
- * whenever no write is under way.
+ * in all that is committed.
  */
 #ifndef INDEX_SQLITE_H
 #define INDEX_SQLITE_H
@@ -35,6 +35,12 @@ typedef struct sqlite_reader {
     sqlite_query queries[READ_STATEMENTS_MAX];
 } sqlite_reader;
 
+/* A set of row ids; small. */
+typedef struct sqlite_id_set {
+    int64_t *ids;
+    uint32_t n, capacity;
+} sqlite_id_set;
+
 typedef struct sqlite_index {
     scp_index base;
     char *path; /* of the database */
@@ -46,6 +52,7 @@ typedef struct sqlite_index {
     bool batching;
     uint32_t nbatched;
     int64_t batch_start_ms;
+    sqlite_id_set series, studies, patients; /* to be brought up to date before the commit */
 
     pthread_mutex_t readers_lock; /* idle, nidle */
     sqlite_reader *idle;

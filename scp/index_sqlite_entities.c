@@ -3,8 +3,8 @@
  * index_sqlite_entities.c - the rows of series, studies and patients follow their files: newest
  * file, keys, counts, and what of UIDs and modalities occurs below.
  *
- * Going up by level, each row is made from the rows of the level below only, so a file costs as
- * much as its study has series and its patient has studies. Writer's thread only.
+ * Going up by level, each row is made from the rows of the level below only, once for each commit:
+ * a batch of a study's many files lists its series once. Writer's thread only.
  */
 #include "index_sqlite_write.h"
 
@@ -112,7 +112,7 @@ static void refresh_series(write_op *op, int64_t id)
     int64_t newest = write_find_id(op, DO_SERIES_NEWEST, "i", id);
     if (op->rc != SQLITE_OK || study == 0)
         return;
-    write_touch(op, &op->studies, study);
+    write_touch(op, &op->index->studies, study);
     if (newest == 0) {
         write_run(op, DO_SERIES_DELETE, "i", id);
         return;
@@ -134,7 +134,7 @@ static void refresh_study(write_op *op, int64_t id)
     int64_t patient = write_find_id(op, DO_STUDY_PATIENT, "i", id);
     if (op->rc != SQLITE_OK || patient == 0)
         return;
-    write_touch(op, &op->patients, patient);
+    write_touch(op, &op->index->patients, patient);
     newest_file newest = {0};
     word_set modality_set = {0}, class_set = {0};
     int64_t nseries = 0, ninstances = 0;
@@ -196,10 +196,12 @@ static void refresh_patient(write_op *op, int64_t id)
 
 void write_refresh_entities(write_op *op)
 {
-    for (uint32_t i = 0; i < op->series.n; i++)
-        refresh_series(op, op->series.ids[i]);
-    for (uint32_t i = 0; i < op->studies.n; i++)
-        refresh_study(op, op->studies.ids[i]);
-    for (uint32_t i = 0; i < op->patients.n; i++)
-        refresh_patient(op, op->patients.ids[i]);
+    sqlite_index *index = op->index;
+    for (uint32_t i = 0; i < index->series.n; i++)
+        refresh_series(op, index->series.ids[i]);
+    for (uint32_t i = 0; i < index->studies.n; i++)
+        refresh_study(op, index->studies.ids[i]);
+    for (uint32_t i = 0; i < index->patients.n; i++)
+        refresh_patient(op, index->patients.ids[i]);
+    index->series.n = index->studies.n = index->patients.n = 0;
 }

@@ -74,7 +74,7 @@ int64_t write_find_id(write_op *op, sqlite_write_statement which, const char *ty
     return id;
 }
 
-void write_touch(write_op *op, id_set *set, int64_t id)
+void write_touch(write_op *op, sqlite_id_set *set, int64_t id)
 {
     for (uint32_t i = set->n; i > 0; i--) {
         if (set->ids[i - 1] == id)
@@ -91,6 +91,11 @@ void write_touch(write_op *op, id_set *set, int64_t id)
         set->capacity = capacity;
     }
     set->ids[set->n++] = id;
+}
+
+void write_touch_series(write_op *op, int64_t id)
+{
+    write_touch(op, &op->index->series, id);
 }
 
 /* ---- Operations and batches ---- */
@@ -118,45 +123,52 @@ void sqlite_write_begin(write_op *op, sqlite_index *index)
     write_run(op, DO_SAVEPOINT, "");
 }
 
-/* What failed stays the answer, whatever undoing it gives. */
+static int fail_op(const write_op *op, scp_error *error)
+{
+    sqlite3 *db = op->rc == SQLITE_NOMEM ? NULL : op->index->writer;
+    return sqlite_index_fail(op->index, db, "write", error);
+}
+
+/* Back to the last commit. */
+static void roll_back(sqlite_index *index)
+{
+    write_op op = {.index = index, .rc = SQLITE_OK};
+    index->series.n = index->studies.n = index->patients.n = 0;
+    if (in_transaction(index))
+        write_run(&op, DO_ROLLBACK, "");
+}
+
+/* Back to before the operation. What failed stays the answer, whatever undoing it gives. */
 static int undo(write_op *op, scp_error *error)
 {
-    int result = sqlite_index_fail(op->index, op->rc == SQLITE_NOMEM ? NULL : op->index->writer,
-                                   "write", error);
+    int result = fail_op(op, error);
     op->rc = SQLITE_OK;
     if (in_transaction(op->index)) { /* SQLite itself rolls back for a full disk */
         write_run(op, DO_ROLLBACK_TO, "");
         write_run(op, DO_RELEASE, "");
     }
-    if (op->rc != SQLITE_OK && in_transaction(op->index)) {
-        op->rc = SQLITE_OK;
-        write_run(op, DO_ROLLBACK, "");
-    }
+    if (op->rc != SQLITE_OK || !in_transaction(op->index))
+        roll_back(op->index);
     return result;
 }
 
 static int commit(sqlite_index *index, scp_error *error)
 {
     write_op op = {.index = index, .rc = SQLITE_OK};
+    write_refresh_entities(&op);
     write_run(&op, DO_COMMIT, "");
     if (op.rc == SQLITE_OK)
         return 0;
-    int result = sqlite_index_fail(index, index->writer, "write", error);
-    op.rc = SQLITE_OK;
-    if (in_transaction(index))
-        write_run(&op, DO_ROLLBACK, "");
+    int result = fail_op(&op, error);
+    roll_back(index);
     return result;
 }
 
 int sqlite_write_end(write_op *op, scp_error *error)
 {
     sqlite_index *index = op->index;
-    write_refresh_entities(op);
     write_run(op, DO_RELEASE, "");
     int result = op->rc == SQLITE_OK ? 0 : undo(op, error);
-    free(op->series.ids);
-    free(op->studies.ids);
-    free(op->patients.ids);
     index->nbatched++;
     bool old_batch =
         index->nbatched >= BATCH_WRITES_MAX || now_ms() - index->batch_start_ms >= BATCH_MS_MAX;

@@ -3,8 +3,8 @@
  * index_sqlite_write.c - files coming and going.
  *
  * A file is put in or taken out in three steps: its own rows; which of several instances with the
- * same SOP Instance UID is visible; then the series, studies and patients that these touched
- * (sqlite_write_end). The writer's thread only.
+ * same SOP Instance UID is visible; then, before the commit, the series, studies and patients that
+ * these touched (index_sqlite_entities.c). The writer's thread only.
  */
 #include "index_sqlite_write.h"
 
@@ -45,7 +45,7 @@ static void settle_claims(write_op *op, const char *sop_uid)
         if (claims[i].visible == visible)
             continue;
         write_run(op, DO_INSTANCE_SHOW, "iii", claims[i].file, claims[i].frame, (int64_t)visible);
-        write_touch(op, &op->series, claims[i].series);
+        write_touch_series(op, claims[i].series);
     }
     free(claims);
 }
@@ -94,7 +94,7 @@ static bool delete_file(write_op *op, const char *path)
         for (const char *uid = shared; uid != NULL && *uid != '\0'; uid += strlen(uid) + 1)
             settle_claims(op, uid);
         free(shared);
-        write_touch(op, &op->series, series);
+        write_touch_series(op, series);
     }
     write_run(op, DO_FILE_DELETE, "i", file);
     return op->rc == SQLITE_OK;
@@ -118,7 +118,7 @@ static int64_t find_or_insert_series(write_op *op, const index_record *record)
         write_run(op, DO_SERIES_INSERT, "it", study, record->series_uid);
         series = sqlite3_last_insert_rowid(db);
     }
-    write_touch(op, &op->series, series);
+    write_touch_series(op, series);
     return series;
 }
 

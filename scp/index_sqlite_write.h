@@ -80,21 +80,14 @@ typedef enum sqlite_write_statement {
 } sqlite_write_statement;
 _Static_assert(WRITE_STATEMENTS <= WRITE_STATEMENTS_MAX, "raise WRITE_STATEMENTS_MAX");
 
-/* A set of row ids; small. */
-typedef struct id_set {
-    int64_t *ids;
-    uint32_t n, capacity;
-} id_set;
-
 typedef struct write_op {
     sqlite_index *index;
-    int rc;                           /* SQLITE_OK until something fails */
-    id_set series, studies, patients; /* to be brought up to date */
+    int rc; /* SQLITE_OK until something fails */
 } write_op;
 
 void sqlite_write_begin(write_op *op, sqlite_index *index);
-/* Brings the touched entities up to date and keeps the operation, or undoes it: 0, or -1 with the
-   first error. Commits unless a batch is under way and young. */
+/* Keeps the operation, or undoes it: 0, or -1 with the first error. Commits unless a batch is under
+   way and young. */
 int sqlite_write_end(write_op *op, scp_error *error);
 
 /* Statement steps; types and values as for sqlite_bind. */
@@ -106,7 +99,9 @@ sqlite3_stmt *write_start(write_op *op, sqlite_write_statement which, const char
 /* True while there are rows; then the statement is reset. */
 bool write_next(write_op *op, sqlite3_stmt *statement);
 
-void write_touch(write_op *op, id_set *set, int64_t id);
+/* The series is to be brought up to date, with its study and patient, before the commit. */
+void write_touch_series(write_op *op, int64_t id);
+void write_touch(write_op *op, sqlite_id_set *set, int64_t id);
 
 /* index_sqlite_entities.c: brings the rows of the touched series, their studies and patients up to
    date, and deletes those that no file names any more. */
