@@ -219,6 +219,21 @@ typedef struct dcb_pixel_format {
     double rescale_slope, rescale_intercept; /* real = stored * slope + intercept */
 } dcb_pixel_format;
 
+/* Where a part of the file lies; nbytes 0: absent. */
+typedef struct dcb_section {
+    uint64_t offset, nbytes;
+} dcb_section;
+
+typedef enum dcb_section_kind { /* in the header's order (format section 1) */
+    DCB_SECTION_DICOM_STATUS,
+    DCB_SECTION_DICOMMETA,
+    DCB_SECTION_SPACE,
+    DCB_SECTION_PIXEL_HEADER,
+    DCB_SECTION_FRAME_OFFSETS,
+    DCB_SECTION_FRAME_LENGTHS,
+} dcb_section_kind;
+#define DCB_SECTION_COUNT 6
+
 typedef struct dcb_series_info {
     uint32_t nframes;
     const char *dicom_status;     /* format section 1; "consistent" where absent */
@@ -231,6 +246,8 @@ typedef struct dcb_series_info {
     bool lossy_rescale;           /* the writer had to round real values (format section 3) */
     dcb_pixel_format pixel;       /* rows and columns of the first frame that is not empty */
     uint64_t file_bytes, meta_bytes; /* meta_bytes: JSON after zstd */
+    dcb_section sections[DCB_SECTION_COUNT];
+    const char *writer; /* which DiCube wrote the file, as its form tells (format section 4) */
 } dcb_series_info;
 
 /* Borrowed: lives as long as the series. */

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * instance.c - one frame as a complete DICOM instance: Part 10 head, the slice's data set, pixels.
+ *
+ * The codestream is read or decoded straight to where it stays. Before that, its main header is
+ * held against the metadata: pixels that are not what the data set says fail that frame.
+ */
+#include "series.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "bytes.h"
+#include "dcb_error.h"
+#include "frame.h"
+#include "part10.h"
+
+/* Main headers have some 150 bytes; a comment may make them longer. */
+#define HEADER_READ     1024u
+#define LONG_HEADER     65536u
+#define MAX_PIXEL_VALUE 0xFFFFFFFEu
+
+dcb_pixel_format dcb__pixel_format_of(const dcb_series *series, const dcb__codestream *header)
+{
+    dcb_pixel_format format = series->info.pixel;
+    format.rows = header->rows;
+    format.columns = header->columns;
+    return format;
+}
+
+static bool same_kind(const dcb__codestream *a, const dcb__codestream *b)
+{
+    return a->components == b->components && a->precision == b->precision &&
+           a->is_signed == b->is_signed && a->component_transform == b->component_transform;
+}
+
+static dcb_status check_header(const dcb_series *series, uint32_t frame, uint64_t offset,
+                               const dcb__codestream *header, dcb_error *error)
+{
+    const dcb__shape *shape = &series->shapes[series->shapes_differ ? frame : 0];
+    const dcb_pixel_format *pixel = &series->info.pixel;
+    if ((shape->rows != 0 && shape->rows != header->rows) ||
+        (shape->columns != 0 && shape->columns != header->columns))
+        return dcb__fail(error, DCB_ERR_CODESTREAM, offset,
+                         "frame %" PRIu32 ": the codestream has %" PRIu32 " rows and %" PRIu32
+                         " columns, the metadata say %" PRIu32 " and %" PRIu32,
+                         frame, header->rows, header->columns, shape->rows, shape->columns);
+    if (header->is_signed != pixel->is_signed ||
+        8 * dcb__codestream_sample_nbytes(header) != pixel->bits_allocated)
+        return dcb__fail(error, DCB_ERR_CODESTREAM, offset,
+                         "frame %" PRIu32 ": the codestream has %s samples of %u bits, "
+                         "pixel_header says %s of %u",
+                         frame, header->is_signed ? "signed" : "unsigned", header->precision,
+                         pixel->is_signed ? "signed" : "unsigned", pixel->bits_allocated);
+    if (header->rows > UINT16_MAX || header->columns > UINT16_MAX)
+        return dcb__fail(error, DCB_ERR_CODESTREAM, offset,
+                         "frame %" PRIu32 ": %" PRIu32 " rows and %" PRIu32
+                         " columns, DICOM holds up to 65535",
+                         frame, header->rows, header->columns);
+    if (series->has_common && !same_kind(header, &series->common))
+        return dcb__fail(error, DCB_ERR_CODESTREAM, offset,
+                         "frame %" PRIu32 ": the codestream's samples (%u of %u bits) are not "
+                         "those of the other frames (%u of %u bits)",
+                         frame, header->components, header->precision, series->common.components,
+                         series->common.precision);
+    return DCB_OK;
+}
+
+static bool is_common(const dcb_series *series, const dcb__codestream *header)
+{
+    const dcb__codestream *common = &series->common;
+    return series->has_common && header->rows == common->rows &&
+           header->columns == common->columns && header->rpcl == common->rpcl &&
+           header->has_tlm == common->has_tlm && header->reversible == common->reversible &&
+           header->levels == common->levels;
+}
+
+static dcb_status parse_header(dcb__codestream *out, dcb_series *series, uint32_t frame,
+                               const dcb__frame_place *place, const uint8_t *bytes, size_t nbytes,
+                               dcb_error *error)
+{
+    dcb_status status =
+        dcb__codestream_read(out, bytes, nbytes, place->offset, &series->limits, error);
+    if (status == DCB_OK)
+        status = check_header(series, frame, place->offset, out, error);
+    if (status == DCB_OK && is_common(series, out))
+        atomic_store_explicit(&series->known[frame], 1, memory_order_relaxed);
+    return status;
+}
+
+dcb_status dcb__frame_header(dcb__codestream *out, dcb__frame_place *place, dcb_series *series,
+                             uint32_t frame, dcb_error *error)
+{
+    *out = (dcb__codestream){0};
+    dcb_status status = dcb__container_frame(place, &series->container, frame, error);
+    if (status != DCB_OK)
+        return status;
+    if (atomic_load_explicit(&series->known[frame], memory_order_relaxed) != 0) {
+        *out = series->common;
+        return DCB_OK;
+    }
+    uint8_t bytes[HEADER_READ];
+    size_t nbytes = place->nbytes < sizeof bytes ? (size_t)place->nbytes : sizeof bytes;
+    status =
+        dcb__source_read(series->source, bytes, nbytes, place->offset, "the codestream", error);
+    if (status != DCB_OK)
+        return status;
+    status = parse_header(out, series, frame, place, bytes, nbytes, error);
+    if (status == DCB_OK || place->nbytes <= HEADER_READ || out->rows > 0)
+        return status;
+    nbytes = place->nbytes < LONG_HEADER ? (size_t)place->nbytes : LONG_HEADER;
+    uint8_t *more = malloc(nbytes);
+    if (more == NULL)
+        return dcb__fail_no_memory(error, nbytes);
+    status = dcb__source_read(series->source, more, nbytes, place->offset, "the codestream", error);
+    if (status == DCB_OK)
+        status = parse_header(out, series, frame, place, more, nbytes, error);
+    free(more);
+    return status;
+}
+
+/* Reads the whole codestream to `to`, which has place->nbytes. */
+static dcb_status read_codestream(uint8_t *to, dcb__codestream *header, dcb_series *series,
+                                  uint32_t frame, const dcb__frame_place *place, dcb_error *error)
+{
+    size_t nbytes = (size_t)place->nbytes;
+    dcb_status status =
+        dcb__source_read(series->source, to, nbytes, place->offset, "the codestream", error);
+    if (status == DCB_OK)
+        status = parse_header(header, series, frame, place, to, nbytes, error);
+    /* One that stops short would be decoded to a wrong picture by a forgiving viewer. */
+    bool padded = nbytes > 2 && to[nbytes - 1] == 0;
+    const uint8_t *end = to + nbytes - (padded ? 1 : 0);
+    if (status == DCB_OK && (nbytes < 4 || end[-2] != 0xFF || end[-1] != 0xD9))
+        status =
+            dcb__fail(error, DCB_ERR_CODESTREAM, place->offset + nbytes,
+                      "frame %" PRIu32 ": the codestream does not end with its end marker", frame);
+    return status;
+}
+
+dcb_status dcb__frame_codestream(uint8_t **bytes, dcb__codestream *header, dcb__frame_place *place,
+                                 dcb_series *series, uint32_t frame, dcb_error *error)
+{
+    *bytes = NULL;
+    dcb_status status = dcb__container_frame(place, &series->container, frame, error);
+    if (status != DCB_OK)
+        return status;
+    uint8_t *own = malloc((size_t)place->nbytes);
+    if (own == NULL)
+        return dcb__fail_no_memory(error, (size_t)place->nbytes);
+    status = read_codestream(own, header, series, frame, place, error);
+    if (status != DCB_OK) {
+        free(own);
+        return status;
+    }
+    *bytes = own;
+    return DCB_OK;
+}
+
+/* The variant of a slice's text form, made at the first call. */
+static dcb_status get_variant(const dcb__variant **out, dcb_series *series, uint32_t frame,
+                              dcb_encoding encoding, dcb_error *error)
+{
+    const dcb__form *form = dcb__model_form(series->model, frame);
+    dcb_syntax syntax = encoding == DCB_ENCODING_IMPLICIT_LE   ? DCB_SYNTAX_IMPLICIT_LE
+                        : encoding == DCB_ENCODING_EXPLICIT_BE ? DCB_SYNTAX_EXPLICIT_BE
+                                                               : DCB_SYNTAX_EXPLICIT_LE;
+    const char *photometric = NULL;
+    unsigned which = (unsigned)syntax;
+    if (encoding == DCB_ENCODING_STORED && series->common.component_transform) {
+        photometric = series->common.reversible ? "YBR_RCT" : "YBR_ICT";
+        which = DCB_VARIANT_STORED;
+    }
+    _Atomic(dcb__variant *) *slot = &series->variants[which][form == series->model->utf8];
+    dcb__variant *variant = atomic_load_explicit(slot, memory_order_acquire);
+    if (variant == NULL) {
+        dcb__variant *own = NULL;
+        dcb_status status = dcb__variant_create(&own, form, syntax, photometric, error);
+        if (status != DCB_OK)
+            return status;
+        if (atomic_compare_exchange_strong(slot, &variant, own))
+            variant = own;
+        else
+            dcb__variant_free(own);
+    }
+    *out = variant;
+    return DCB_OK;
+}
+
+/* What stands around the pixels: the data set before them with the element's header, and after. */
+typedef struct envelope {
+    uint8_t head[DCB_PART10_ROOM];
+    size_t head_nbytes; /* Part 10 head */
+    dcb__writer before, after;
+} envelope;
+
+static void envelope_free(envelope *e)
+{
+    dcb__writer_free(&e->before);
+    dcb__writer_free(&e->after);
+}
+
+static void put_encapsulated(envelope *e, uint64_t nbytes)
+{
+    /* PS3.5 A.4: OB of undefined length, an empty Basic Offset Table, one fragment. */
+    uint8_t start[] = {0xE0, 0x7F, 0x10, 0x00, 'O',  'B',  0, 0, 0xFF, 0xFF,
+                       0xFF, 0xFF, 0xFE, 0xFF, 0x00, 0xE0, 0, 0, 0,    0,
+                       0xFE, 0xFF, 0x00, 0xE0, 0,    0,    0, 0};
+    static const uint8_t end[] = {0, 0xFE, 0xFF, 0xDD, 0xE0, 0, 0, 0, 0};
+    uint64_t even = nbytes + (nbytes & 1);
+    dcb__store(start + sizeof start - 4, even, 4);
+    dcb__writer_append(&e->before, start, sizeof start);
+    dcb__writer_append(&e->after, even > nbytes ? end : end + 1, even > nbytes ? 9 : 8);
+}
+
+static void put_native(envelope *e, uint64_t nbytes, dcb_vr vr, dcb_syntax syntax)
+{
+    uint64_t even = nbytes + (nbytes & 1);
+    uint8_t start[12] = {0xE0, 0x7F, 0x10, 0x00, (uint8_t)(vr >> 8), (uint8_t)vr};
+    size_t head = syntax == DCB_SYNTAX_IMPLICIT_LE ? 8 : 12;
+    dcb__store(start + head - 4, even, 4);
+    if (syntax == DCB_SYNTAX_EXPLICIT_BE) {
+        static const uint8_t tag[] = {0x7F, 0xE0, 0x00, 0x10};
+        memcpy(start, tag, sizeof tag);
+        for (unsigned i = 0; i < 4; i++)
+            start[8 + i] = (uint8_t)(even >> (8 * (3 - i)));
+    }
+    dcb__writer_append(&e->before, start, head);
+    dcb__writer_append(&e->after, "", even - nbytes);
+}
+
+static dcb_status check_writers(const envelope *e, dcb_error *error)
+{
+    const dcb__writer *failed = e->before.status != DCB_OK  ? &e->before
+                                : e->after.status != DCB_OK ? &e->after
+                                                            : NULL;
+    if (failed == NULL)
+        return DCB_OK;
+    if (error != NULL)
+        *error = failed->error;
+    return failed->status;
+}
+
+/* The frame with all bytes in place but the pixels', which begin at *pixels. */
+static dcb_status create_frame(dcb_frame **out, uint8_t **pixels, dcb_series *series,
+                               uint32_t frame, const char *syntax_uid, envelope *e, size_t nbytes,
+                               dcb_error *error)
+{
+    dcb_status status = check_writers(e, error);
+    if (status != DCB_OK)
+        return status;
+    const dcb__model *model = series->model;
+    e->head_nbytes = dcb__part10_header(e->head, syntax_uid, model->class_uids[frame],
+                                        model->instance_uids[frame]);
+    size_t before = e->head_nbytes + e->before.nbytes;
+    dcb__frame_layout layout = {.part10_nbytes = before + nbytes + e->after.nbytes,
+                                .dataset_offset = e->head_nbytes,
+                                .transfer_syntax_uid = syntax_uid,
+                                .sop_class_uid = model->class_uids[frame],
+                                .sop_instance_uid = model->instance_uids[frame]};
+    uint8_t *bytes = NULL;
+    status = dcb__frame_create(out, &bytes, &layout, error);
+    if (status != DCB_OK)
+        return status;
+    memcpy(bytes, e->head, e->head_nbytes);
+    memcpy(bytes + e->head_nbytes, e->before.bytes, e->before.nbytes);
+    if (e->after.nbytes > 0)
+        memcpy(bytes + before + nbytes, e->after.bytes, e->after.nbytes);
+    *pixels = bytes + before;
+    return DCB_OK;
+}
+
+/* One read: the syntax is guessed from the other frames, which it nearly always shares. *guess is
+   what the codestream really is, afterwards. */
+static dcb_status try_stored(dcb_frame **out, dcb__codestream *guess, dcb_series *series,
+                             uint32_t frame, const dcb__frame_place *place, envelope *e,
+                             dcb_error *error)
+{
+    const char *syntax_uid = dcb__codestream_syntax_uid(guess);
+    uint8_t *pixels = NULL;
+    dcb_frame *made = NULL;
+    dcb_status status =
+        create_frame(&made, &pixels, series, frame, syntax_uid, e, (size_t)place->nbytes, error);
+    if (status == DCB_OK)
+        status = read_codestream(pixels, guess, series, frame, place, error);
+    if (status == DCB_OK && strcmp(syntax_uid, dcb__codestream_syntax_uid(guess)) == 0) {
+        *out = made;
+        return DCB_OK;
+    }
+    dcb_frame_release(made);
+    return status;
+}
+
+static dcb_status make_stored(dcb_frame **out, dcb_series *series, uint32_t frame,
+                              const dcb__variant *variant, envelope *e, dcb_error *error)
+{
+    dcb__frame_place place;
+    dcb__codestream header = series->common;
+    dcb_status status = dcb__container_frame(&place, &series->container, frame, error);
+    if (status == DCB_OK && place.nbytes > MAX_PIXEL_VALUE)
+        status = dcb__fail(error, DCB_ERR_LIMIT, place.offset,
+                           "frame %" PRIu32 ": a fragment holds at most %u bytes", frame,
+                           MAX_PIXEL_VALUE);
+    if (status == DCB_OK && !series->has_common)
+        status = dcb__frame_header(&header, &place, series, frame, error);
+    if (status != DCB_OK)
+        return status;
+    dcb__variant_write(&e->before, variant, frame, DCB_BEFORE_PIXELS);
+    put_encapsulated(e, place.nbytes);
+    dcb__variant_write(&e->after, variant, frame, DCB_AFTER_PIXELS);
+    for (int tries = 0; status == DCB_OK && *out == NULL && tries < 2; tries++)
+        status = try_stored(out, &header, series, frame, &place, e, error);
+    return status;
+}
+
+/* Decoded samples of a frame at `to`, which is even: samples of four bytes may need another place
+   to be decoded at. */
+static dcb_status decode_to(uint8_t *to, size_t nbytes, const uint8_t *codestream,
+                            const dcb__frame_place *place, const dcb__codestream *header,
+                            uint32_t frame, dcb_error *error)
+{
+    dcb_error own = DCB_ERROR_INIT;
+    uint8_t *aligned = NULL;
+    if ((uintptr_t)to % dcb__codestream_sample_nbytes(header) != 0) {
+        aligned = malloc(nbytes);
+        if (aligned == NULL)
+            return dcb__fail_no_memory(error, nbytes);
+    }
+    dcb_status status = dcb__decode(aligned != NULL ? aligned : to, nbytes, header, codestream,
+                                    (size_t)place->nbytes, 0, DCB_CODEC_ANY, &own);
+    if (status == DCB_OK && aligned != NULL)
+        memcpy(to, aligned, nbytes);
+    free(aligned);
+    if (status != DCB_OK)
+        dcb__fail(error, status, place->offset, "frame %" PRIu32 ": %s", frame, own.message);
+    return status;
+}
+
+static dcb_status make_native(dcb_frame **out, dcb_series *series, uint32_t frame,
+                              dcb_encoding encoding, const dcb__variant *variant, envelope *e,
+                              dcb_error *error)
+{
+    dcb__frame_place place;
+    dcb__codestream header;
+    uint8_t *codestream = NULL, *pixels = NULL;
+    dcb_status status = dcb__frame_codestream(&codestream, &header, &place, series, frame, error);
+    if (status != DCB_OK)
+        return status;
+    uint64_t nbytes = (uint64_t)header.rows * header.columns * header.components *
+                      dcb__codestream_sample_nbytes(&header);
+    if (nbytes > MAX_PIXEL_VALUE) {
+        free(codestream);
+        return dcb__fail(error, DCB_ERR_LIMIT, place.offset,
+                         "frame %" PRIu32 ": Pixel Data holds at most %u bytes", frame,
+                         MAX_PIXEL_VALUE);
+    }
+    /* PS3.5 A.1, A.2: OW in Implicit VR; of 8 bits and less, OB is right in Explicit VR. */
+    dcb_vr vr = header.precision <= 8 ? DCB_VR('O', 'B') : DCB_VR('O', 'W');
+    dcb__variant_write(&e->before, variant, frame, DCB_BEFORE_PIXELS);
+    put_native(e, nbytes, vr, variant->syntax);
+    dcb__variant_write(&e->after, variant, frame, DCB_AFTER_PIXELS);
+    status = create_frame(out, &pixels, series, frame, dcb_encoding_uid(encoding), e,
+                          (size_t)nbytes, error);
+    if (status == DCB_OK)
+        status = decode_to(pixels, (size_t)nbytes, codestream, &place, &header, frame, error);
+    if (status == DCB_OK && variant->syntax == DCB_SYNTAX_EXPLICIT_BE)
+        dcb__swap_value(vr, pixels, (size_t)nbytes);
+    free(codestream);
+    return status;
+}
+
+/* PS3.5 A.5: the data set of Explicit VR Little Endian, deflated without a zlib header and padded
+   to even length. free() *packed. */
+static dcb_status deflate_dataset(uint8_t **packed, size_t *packed_nbytes, const uint8_t *bytes,
+                                  size_t nbytes, dcb_error *error)
+{
+    *packed = NULL;
+    z_stream stream = {0};
+    if (nbytes > UINT32_MAX)
+        return dcb__fail(error, DCB_ERR_LIMIT, DCB_NO_OFFSET,
+                         "a data set of %zu bytes is too large to be deflated", nbytes);
+    if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8,
+                     Z_DEFAULT_STRATEGY) != Z_OK)
+        return dcb__fail_no_memory(error, 1u << 18);
+    size_t room = deflateBound(&stream, (uLong)nbytes) + 1;
+    uint8_t *own = room > UINT32_MAX ? NULL : malloc(room);
+    if (own == NULL) {
+        deflateEnd(&stream);
+        return dcb__fail_no_memory(error, room);
+    }
+    stream.next_in = (Bytef *)bytes;
+    stream.avail_in = (uInt)nbytes;
+    stream.next_out = own;
+    stream.avail_out = (uInt)room - 1;
+    int result = deflate(&stream, Z_FINISH);
+    size_t got = room - 1 - stream.avail_out;
+    deflateEnd(&stream);
+    if (result != Z_STREAM_END) {
+        free(own);
+        return dcb__fail(error, DCB_ERR_ENCODING, DCB_NO_OFFSET, "the data set cannot be deflated");
+    }
+    if (got & 1)
+        own[got++] = 0;
+    *packed = own;
+    *packed_nbytes = got;
+    return DCB_OK;
+}
+
+static dcb_status make_deflated(dcb_frame **out, dcb_series *series, uint32_t frame,
+                                const dcb__variant *variant, envelope *e, dcb_error *error)
+{
+    dcb_frame *plain = NULL;
+    uint8_t *packed = NULL, *place = NULL;
+    size_t nbytes = 0, packed_nbytes = 0;
+    dcb_status status =
+        make_native(&plain, series, frame, DCB_ENCODING_EXPLICIT_LE, variant, e, error);
+    if (status == DCB_OK) {
+        const uint8_t *bytes = dcb_frame_dataset(plain, &nbytes);
+        status = deflate_dataset(&packed, &packed_nbytes, bytes, nbytes, error);
+    }
+    dcb_frame_release(plain);
+    if (status == DCB_OK) {
+        e->before.nbytes = e->after.nbytes = 0;
+        status = create_frame(out, &place, series, frame, dcb_encoding_uid(DCB_ENCODING_DEFLATED),
+                              e, packed_nbytes, error);
+    }
+    if (status == DCB_OK)
+        memcpy(place, packed, packed_nbytes);
+    free(packed);
+    return status;
+}
+
+dcb_status dcb__instance_make(dcb_frame **out, void *context, uint32_t frame, dcb_encoding encoding,
+                              dcb_error *error)
+{
+    dcb_series *series = context;
+    *out = NULL;
+    if (series->pixel_problem != NULL) {
+        dcb__codestream header;
+        dcb__frame_place place;
+        dcb_status why = dcb__frame_header(&header, &place, series, frame, error);
+        return why != DCB_OK ? why
+                             : dcb__fail(error, DCB_ERR_UNSUPPORTED, place.offset,
+                                         "frame %" PRIu32 ": %s", frame, series->pixel_problem);
+    }
+    const dcb__variant *variant = NULL;
+    dcb_status status = get_variant(&variant, series, frame, encoding, error);
+    if (status != DCB_OK)
+        return status;
+    dcb_frame *made = NULL;
+    envelope e = {.head_nbytes = 0};
+    dcb__writer_init(&e.before, variant->syntax);
+    dcb__writer_init(&e.after, variant->syntax);
+    if (encoding == DCB_ENCODING_STORED)
+        status = make_stored(&made, series, frame, variant, &e, error);
+    else if (encoding == DCB_ENCODING_DEFLATED)
+        status = make_deflated(&made, series, frame, variant, &e, error);
+    else
+        status = make_native(&made, series, frame, encoding, variant, &e, error);
+    envelope_free(&e);
+    if (status != DCB_OK) {
+        dcb_frame_release(made);
+        return status;
+    }
+    *out = made;
+    return DCB_OK;
+}
+
+dcb_status dcb__instance_dataset(uint8_t **bytes, size_t *nbytes, dcb_series *series,
+                                 uint32_t frame, dcb_error *error)
+{
+    *bytes = NULL;
+    const dcb__variant *variant = NULL;
+    dcb_status status = get_variant(&variant, series, frame, DCB_ENCODING_EXPLICIT_LE, error);
+    if (status != DCB_OK)
+        return status;
+    dcb__writer writer;
+    dcb__writer_init(&writer, variant->syntax);
+    dcb__variant_write(&writer, variant, frame, DCB_BEFORE_PIXELS);
+    dcb__variant_write(&writer, variant, frame, DCB_AFTER_PIXELS);
+    return dcb__writer_finish(bytes, nbytes, &writer, error);
+}

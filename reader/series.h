@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * series.h - how an open series is kept; for series*.c and instance.c alone.
+ *
+ * Invariant: all but the atomics is set while opening and never changes.
+ *
+ * Threads: any. What is made lazily (variants, what is known of frames) is made by whoever comes
+ * first, without a lock: a loser of the race throws his own away.
+ */
+#ifndef SERIES_H
+#define SERIES_H
+
+#include <stdatomic.h>
+
+#include "codec.h"
+#include "container.h"
+#include "frame_cache.h"
+#include "pixel_header.h"
+#include "read_ahead.h"
+#include "series_model.h"
+#include "variant.h"
+
+/* Variants: by syntax, and STORED where its Photometric Interpretation is another. */
+#define DCB_VARIANT_STORED 3
+#define DCB_NVARIANTS      4
+
+typedef struct dcb__shape {
+    uint32_t rows, columns; /* 0: the metadata does not say */
+} dcb__shape;
+
+struct dcb_series {
+    atomic_uint references;
+    atomic_bool closed;
+    dcb__source *source;
+    dcb__container container;
+    dcb_limits limits;
+    char dicom_status[64];
+    dcb_series_info info;
+    const char *pixel_problem; /* no instance can be made: why; static text, or NULL */
+    bool has_common;
+    dcb__codestream common; /* what all frames' main headers should say */
+    dcb__shape *shapes;     /* one for all, or one for each slice */
+    bool shapes_differ;
+    dcb__model *model;
+    atomic_uchar *known; /* for each frame: 1 once its header was found to be the common one */
+    _Atomic(dcb__variant *) variants[DCB_NVARIANTS][2]; /* native, UTF-8 */
+    uint32_t cache_frames, prefetch_frames;
+    dcb__cache_series *cache;    /* NULL: none */
+    dcb__read_ahead *read_ahead; /* NULL: none */
+};
+
+/* series_open.c: everything but the frames. */
+dcb_status dcb__series_read(dcb_series *series, dcb_error *error);
+
+/* instance.c */
+
+/* The main header of a frame, checked against the metadata; place is set too. Where it was read
+   before, it is the common one's, without what only decoders need. */
+dcb_status dcb__frame_header(dcb__codestream *out, dcb__frame_place *place, dcb_series *series,
+                             uint32_t frame, dcb_error *error);
+/* The whole codestream, checked; free() *bytes. */
+dcb_status dcb__frame_codestream(uint8_t **bytes, dcb__codestream *header, dcb__frame_place *place,
+                                 dcb_series *series, uint32_t frame, dcb_error *error);
+/* The instance, made anew: a dcb__cache_load. */
+dcb_status dcb__instance_make(dcb_frame **out, void *series, uint32_t frame, dcb_encoding encoding,
+                              dcb_error *error);
+/* The data set without Pixel Data in Explicit VR Little Endian; free() *bytes. */
+dcb_status dcb__instance_dataset(uint8_t **bytes, size_t *nbytes, dcb_series *series,
+                                 uint32_t frame, dcb_error *error);
+/* What the metadata and the header say of a codestream's pixels. */
+dcb_pixel_format dcb__pixel_format_of(const dcb_series *series, const dcb__codestream *header);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * source.c - positional reads from a path, memory or callbacks.
+ *
+ * Invariant: size does not change after opening. A path's size and times of change are compared
+ * after each read, so that bytes written meanwhile are not taken for the file's.
+ */
+#include "source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bytes.h"
+#include "dcb_error.h"
+
+typedef enum source_kind { SOURCE_PATH, SOURCE_MEMORY, SOURCE_CALLBACKS } source_kind;
+
+struct dcb__source {
+    source_kind kind;
+    uint64_t size;
+    int descriptor;
+    struct timespec modified;
+    const uint8_t *memory;
+    dcb_source_callbacks callbacks;
+};
+
+static dcb_status new_source(dcb__source **out, source_kind kind, uint64_t size, dcb_error *error)
+{
+    *out = calloc(1, sizeof **out);
+    if (*out == NULL)
+        return dcb__fail_no_memory(error, sizeof **out);
+    (*out)->kind = kind;
+    (*out)->size = size;
+    (*out)->descriptor = -1;
+    return DCB_OK;
+}
+
+static dcb_status fail_errno(dcb_error *error, uint64_t offset, const char *what, int number)
+{
+    char text[96];
+    return dcb__fail(error, DCB_ERR_IO, offset, "%s: %s", what,
+                     strerror_r(number, text, sizeof text));
+}
+
+dcb_status dcb__source_open_path(dcb__source **out, const char *path, dcb_error *error)
+{
+    *out = NULL;
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (descriptor < 0)
+        return fail_errno(error, DCB_NO_OFFSET, "the file cannot be opened", errno);
+    struct stat st;
+    dcb_status status = DCB_OK;
+    if (fstat(descriptor, &st) != 0)
+        status = fail_errno(error, DCB_NO_OFFSET, "the file's size cannot be told", errno);
+    else if (!S_ISREG(st.st_mode))
+        status = dcb__fail(error, DCB_ERR_IO, DCB_NO_OFFSET, "not a regular file");
+    if (status == DCB_OK)
+        status = new_source(out, SOURCE_PATH, (uint64_t)st.st_size, error);
+    if (status != DCB_OK) {
+        close(descriptor);
+        return status;
+    }
+    (*out)->descriptor = descriptor;
+    (*out)->modified = st.st_mtim;
+    return DCB_OK;
+}
+
+dcb_status dcb__source_open_memory(dcb__source **out, const void *bytes, size_t nbytes,
+                                   dcb_error *error)
+{
+    dcb_status status = new_source(out, SOURCE_MEMORY, nbytes, error);
+    if (status == DCB_OK)
+        (*out)->memory = bytes;
+    return status;
+}
+
+dcb_status dcb__source_open_callbacks(dcb__source **out, const dcb_source_callbacks *callbacks,
+                                      dcb_error *error)
+{
+    dcb_status status = new_source(out, SOURCE_CALLBACKS, callbacks->size, error);
+    if (status == DCB_OK)
+        (*out)->callbacks = *callbacks;
+    else if (callbacks->close != NULL)
+        callbacks->close(callbacks->context);
+    return status;
+}
+
+void dcb__source_close(dcb__source *source)
+{
+    if (source == NULL)
+        return;
+    if (source->kind == SOURCE_PATH)
+        close(source->descriptor);
+    if (source->kind == SOURCE_CALLBACKS && source->callbacks.close != NULL)
+        source->callbacks.close(source->callbacks.context);
+    free(source);
+}
+
+uint64_t dcb__source_size(const dcb__source *source)
+{
+    return source->size;
+}
+
+static dcb_status check_unchanged(const dcb__source *source, dcb_error *error)
+{
+    struct stat st;
+    if (fstat(source->descriptor, &st) != 0)
+        return fail_errno(error, DCB_NO_OFFSET, "the file's size cannot be told", errno);
+    if ((uint64_t)st.st_size == source->size && st.st_mtim.tv_sec == source->modified.tv_sec &&
+        st.st_mtim.tv_nsec == source->modified.tv_nsec)
+        return DCB_OK;
+    return dcb__fail(error, DCB_ERR_CHANGED, DCB_NO_OFFSET,
+                     "the file was changed in place while it was open: open it again");
+}
+
+static dcb_status read_path(const dcb__source *source, uint8_t *buffer, size_t nbytes,
+                            uint64_t offset, const char *what, dcb_error *error)
+{
+    size_t have = 0;
+    while (have < nbytes) {
+        ssize_t got =
+            pread(source->descriptor, buffer + have, nbytes - have, (off_t)(offset + have));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail_errno(error, offset + have, what, errno);
+        if (got == 0)
+            break; /* shorter than it was: check_unchanged says so */
+        have += (size_t)got;
+    }
+    dcb_status status = check_unchanged(source, error);
+    if (status == DCB_OK && have < nbytes)
+        return dcb__fail(error, DCB_ERR_IO, offset + have, "%s: reading stopped at byte %" PRIu64,
+                         what, offset + have);
+    return status;
+}
+
+dcb_status dcb__source_read(const dcb__source *source, void *buffer, size_t nbytes, uint64_t offset,
+                            const char *what, dcb_error *error)
+{
+    if (!dcb__in_range(offset, nbytes, source->size))
+        return dcb__fail(error, DCB_ERR_FORMAT, offset,
+                         "%s: bytes %" PRIu64 " to %" PRIu64 " of a file of %" PRIu64, what, offset,
+                         offset + nbytes, source->size);
+    if (nbytes == 0)
+        return DCB_OK;
+    switch (source->kind) {
+    case SOURCE_PATH:
+        return read_path(source, buffer, nbytes, offset, what, error);
+    case SOURCE_MEMORY:
+        memcpy(buffer, source->memory + offset, nbytes);
+        return DCB_OK;
+    case SOURCE_CALLBACKS: {
+        int number = source->callbacks.read_at(source->callbacks.context, buffer, nbytes, offset);
+        return number == 0 ? DCB_OK : fail_errno(error, offset, what, number);
+    }
+    }
+    return dcb__fail(error, DCB_ERR_ARGUMENT, offset, "no such kind of source");
+}
