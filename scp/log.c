@@ -105,10 +105,9 @@ static void put_quoted(line *to, const char *text)
             put(to, (const char *)s, n);
         s += n != 0 ? n : 1;
     }
+    put(to, "\"", 1);
     if (to->full)
         to->bytes[to->nbytes++] = '"'; /* TAIL_RESERVE holds it */
-    else
-        put(to, "\"", 1);
 }
 
 static bool needs_quotes(const char *text)
