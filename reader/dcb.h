@@ -209,10 +209,6 @@ typedef struct dcb_series_cache_stats {
     int64_t last_access_ms; /* Unix time of the last dcb_series_frame; 0: none yet */
 } dcb_series_cache_stats;
 
-void dcb_series_get_cache_stats(const dcb_series *series, dcb_series_cache_stats *stats);
-/* Drops this series' entries and what is to be read ahead; frames that callers hold stay valid. */
-void dcb_series_clear_cache(dcb_series *series);
-
 /* How pixels stand in the file (format section 3). */
 typedef struct dcb_pixel_format {
     uint32_t rows, columns;
