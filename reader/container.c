@@ -151,6 +151,8 @@ static dcb_status read_tables(dcb__container *container, const dcb__source *sour
         *place = (dcb__frame_place){dcb__load64(raw + 8 * i), dcb__load64(raw + table + 8 * i)};
         if (place->offset == 0 || place->nbytes == 0)
             container->empty_frames++;
+        else if (!dcb__in_range(place->offset, place->nbytes, container->file_nbytes))
+            container->cut_off_frames++;
     }
     free(raw);
     return status;

@@ -21,7 +21,7 @@ typedef struct dcb__frame_place {
 
 typedef struct dcb__container {
     dcb_section sections[DCB_SECTION_COUNT];
-    uint32_t nframes, empty_frames;
+    uint32_t nframes, empty_frames, cut_off_frames;
     uint64_t file_nbytes, max_frame_nbytes;
     dcb__frame_place *frames; /* as the tables have it, unchecked */
     uint8_t *overlapped;      /* a bit for each frame that shares bytes with another; may be NULL */

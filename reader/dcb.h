@@ -209,6 +209,10 @@ typedef struct dcb_series_cache_stats {
     int64_t last_access_ms; /* Unix time of the last dcb_series_frame; 0: none yet */
 } dcb_series_cache_stats;
 
+void dcb_series_get_cache_stats(const dcb_series *series, dcb_series_cache_stats *stats);
+/* Drops this series' entries and what is to be read ahead; frames that callers hold stay valid. */
+void dcb_series_clear_cache(dcb_series *series);
+
 /* How pixels stand in the file (format section 3). */
 typedef struct dcb_pixel_format {
     uint32_t rows, columns;
@@ -248,6 +252,7 @@ typedef struct dcb_series_info {
     uint64_t file_bytes, meta_bytes; /* meta_bytes: JSON after zstd */
     dcb_section sections[DCB_SECTION_COUNT];
     const char *writer; /* which DiCube wrote the file, as its form tells (format section 4) */
+    uint32_t cut_off_frames; /* frames that end past the end of the file: they fail */
 } dcb_series_info;
 
 /* Borrowed: lives as long as the series. */

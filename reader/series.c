@@ -128,10 +128,25 @@ void dcb_series_close(dcb_series *series)
     if (series == NULL)
         return;
     atomic_store(&series->closed, true);
+    dcb_series_clear_cache(series);
+    dcb_series_release(series);
+}
+
+void dcb_series_clear_cache(dcb_series *series)
+{
     dcb__read_ahead_cancel(series->read_ahead);
     if (series->cache != NULL)
         dcb__cache_series_forget(series->cache);
-    dcb_series_release(series);
+}
+
+void dcb_series_get_cache_stats(const dcb_series *series, dcb_series_cache_stats *stats)
+{
+    *stats = (dcb_series_cache_stats){0};
+    if (series->cache != NULL)
+        dcb__cache_series_get_stats(series->cache, stats);
+    stats->cache_frames = series->cache_frames;
+    stats->prefetch_frames = series->prefetch_frames;
+    stats->queued_frames = dcb__read_ahead_queued(series->read_ahead);
 }
 
 const dcb_series_info *dcb_series_get_info(const dcb_series *series)

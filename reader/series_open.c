@@ -263,6 +263,7 @@ static void fill_info(dcb_series *series, const dcb__meta_counts *counts,
     info->unattributable = counts->unattributable;
     info->dropped_binaries = counts->dropped_binaries;
     info->empty_frames = series->container.empty_frames;
+    info->cut_off_frames = series->container.cut_off_frames;
     info->lossy_rescale = module->lossy_rescale;
     info->pixel = module->format;
     info->file_bytes = series->container.file_nbytes;

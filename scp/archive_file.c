@@ -152,6 +152,10 @@ static void tell_about(const char *path, const dcb_series_info *info, const inde
         log_event(
             LOG_WARN, "file.no_metadata", LOG_T("path", path),
             LOG_T("effect", "served as Secondary Capture with UIDs derived from its content"));
+    if (info->cut_off_frames > 0)
+        log_event(LOG_WARN, "file.cut_off", LOG_T("path", path),
+                  LOG_U("slices", info->cut_off_frames),
+                  LOG_T("effect", "these slices end past the end of the file and cannot be sent"));
     if (nduplicates > 0)
         log_event(LOG_WARN, "file.duplicate_instances", LOG_T("path", path),
                   LOG_U("instances", nduplicates),
@@ -182,6 +186,18 @@ static void put_good(scp_archive *archive, const char *path, const file_stamp *s
         tell_about(path, info, record, nduplicates);
 }
 
+/* Some frames can be had from a file that was cut off; where none can, it is a bad file. */
+static dcb_status check_whole(dcb_series *series, dcb_error *error)
+{
+    const dcb_series_info *info = dcb_series_get_info(series);
+    if (info->cut_off_frames == 0 || info->cut_off_frames < info->nframes)
+        return DCB_OK;
+    snprintf(error->message, sizeof error->message,
+             "the file is cut off: it ends at byte %llu, before the end of every frame",
+             (unsigned long long)info->file_bytes);
+    return error->status = DCB_ERR_FORMAT;
+}
+
 static void read_file(scp_archive *archive, const char *path, const file_stamp *stamp)
 {
     dcb_series *series = NULL;
@@ -190,8 +206,13 @@ static void read_file(scp_archive *archive, const char *path, const file_stamp *
     archive->nfiles_read++;
     dcb_status status = dcb_series_open(&series, path, NULL, &cause);
     if (status == DCB_OK)
+        status = check_whole(series, &cause);
+    if (status == DCB_OK)
         status = index_record_create(&record, series, &cause);
-    if (status == DCB_OK) {
+    if (status == DCB_OK && dcb_series_get_info(series)->cut_off_frames > 0 &&
+        may_be_growing(archive, path, stamp)) {
+        log_event(LOG_DEBUG, "file.growing", LOG_T("path", path));
+    } else if (status == DCB_OK) {
         drop_unsettled(archive, path);
         put_good(archive, path, stamp, dcb_series_get_info(series), record);
     } else if (status == DCB_ERR_NO_MEMORY) {
