@@ -10,6 +10,7 @@ static const char USAGE[] =
     "Usage: dcbtool info FILE [--json]\n"
     "       dcbtool extract FILE [-f N[,N-N]... | --all] [-o DIR]\n"
     "                       [--syntax htj2k|explicit|implicit]\n"
+    "       dcbtool preview FILE [-f N] [--window C,W] [--size PX] -o OUT.png\n"
     "Looks into DiCube .dcbs files and takes DICOM instances out of them.\n"
     "\n"
     "info      tells what a file holds: patient, study, series, image, encoding, sections.\n"
@@ -21,6 +22,12 @@ static const char USAGE[] =
     "  -o, --output DIR     where they go [.]; made if missing; files there are replaced\n"
     "  --syntax NAME        htj2k: pixels as they are stored, lossless (1.2.840.10008.1.2.4.201\n"
     "                       or .202); explicit, implicit: decoded, little endian [htj2k]\n"
+    "\n"
+    "preview   renders a frame, or a contact sheet of the series, as PNG; not for diagnosis.\n"
+    "  -f, --frame N        that frame [a sheet of up to 64, numbered]\n"
+    "  --window C,W         VOI window in real-world units [the file's own, else all values]\n"
+    "  --size PX            the longer side of a frame or of a tile [as it is; tiles 128]\n"
+    "  -o, --output FILE    where to\n"
     "\n"
     "  --version            print the version and exit\n"
     "  --help               print this and exit\n"
@@ -66,12 +73,19 @@ int dcbtool_file_failed(const char *path, const dcb_error *error)
 
 static int run(int argc, char **argv)
 {
+    static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+    } COMMANDS[] = {
+        {"info", dcbtool_info}, {"extract", dcbtool_extract}, {"preview", dcbtool_preview}};
+
     if (argc < 2)
-        return dcbtool_usage_error("a command is missing: info or extract; see dcbtool --help");
-    if (strcmp(argv[1], "info") == 0)
-        return dcbtool_info(argc - 1, argv + 1);
-    if (strcmp(argv[1], "extract") == 0)
-        return dcbtool_extract(argc - 1, argv + 1);
+        return dcbtool_usage_error(
+            "a command is missing: info, extract or preview; see dcbtool --help");
+    for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; i++) {
+        if (strcmp(argv[1], COMMANDS[i].name) == 0)
+            return COMMANDS[i].run(argc - 1, argv + 1);
+    }
     if (strcmp(argv[1], "--version") == 0) {
         puts("dcbtool " DCB_VERSION);
         return DCBTOOL_OK;
@@ -82,8 +96,8 @@ static int run(int argc, char **argv)
             return DCBTOOL_OK;
         }
     }
-    return dcbtool_usage_error("unknown command \"%.40s\": info or extract; see dcbtool --help",
-                               argv[1]);
+    return dcbtool_usage_error(
+        "unknown command \"%.40s\": info, extract or preview; see dcbtool --help", argv[1]);
 }
 
 int main(int argc, char **argv)
