@@ -18,6 +18,7 @@
 #include "service.h"
 #include "ul.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -113,6 +114,19 @@ static void allow_open_files(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Before the state folder, which may lie in the first, is made. */
+static int check_archives(const scp_options *options, scp_error *error)
+{
+    for (uint32_t i = 0; i < options->narchives; i++) {
+        DIR *folder = opendir(options->archives[i]);
+        if (folder == NULL)
+            return scp_fail(error, "cannot read the archive %s: %s", options->archives[i],
+                            strerror(errno));
+        closedir(folder);
+    }
+    return 0;
+}
+
 static int start_reading(node_parts *parts, const scp_options *options, scp_error *error)
 {
     dcb_error reason = DCB_ERROR_INIT;
@@ -132,7 +146,8 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
 {
     static const service *const SERVICES[] = {&service_echo, &service_find, &service_get};
     parts->node.options = options;
-    if (ul_global_init(error) != 0 || start_reading(parts, options, error) != 0)
+    if (check_archives(options, error) != 0 || ul_global_init(error) != 0 ||
+        start_reading(parts, options, error) != 0)
         return -1;
     if (index_open(&parts->node.index, options->state_dir, error) != 0)
         return -1;

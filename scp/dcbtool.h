@@ -20,6 +20,8 @@ int dcbtool_usage_error(const char *format, ...) __attribute__((format(printf, 1
 int dcbtool_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* "FILE: message (at byte N)". */
 int dcbtool_file_failed(const char *path, const dcb_error *error);
+/* "FILE: frame 3: message (at byte N)". */
+int dcbtool_frame_failed(const char *path, uint32_t frame, const dcb_error *error);
 
 /* ---- What info tells ---- */
 

@@ -127,7 +127,7 @@ static int write_frames(const extraction *what, dcb_series *series, const uint8_
         dcb_frame *frame = NULL;
         dcb_error error = DCB_ERROR_INIT;
         if (dcb_series_frame(&frame, series, i, what->encoding, &error) != DCB_OK) {
-            dcbtool_file_failed(what->path, &error);
+            dcbtool_frame_failed(what->path, i, &error);
             nfailed++;
             continue;
         }

@@ -55,9 +55,6 @@ static int look_at_frames(info_summary *summary, dcb_series *series)
         }
         count_syntax(summary, info.stored_syntax_uid);
         summary->frame_bytes += info.nbytes;
-        if (summary->sop_class_uid[0] == '\0')
-            snprintf(summary->sop_class_uid, sizeof summary->sop_class_uid, "%s",
-                     info.sop_class_uid);
     }
     return DCBTOOL_OK;
 }
@@ -108,6 +105,8 @@ static int gather(info_summary *summary, dcb_series *series)
             DCB_OK)
         return dcbtool_file_failed(summary->path, &error);
     summary->step = slice_step(summary);
+    dcb_dataset_get_text(summary->first, DCB_TAG(0x0008, 0x0016), summary->sop_class_uid,
+                         sizeof summary->sop_class_uid);
     return look_at_frames(summary, series);
 }
 
@@ -149,6 +148,17 @@ static void add_text(const char *before, const info_summary *summary, uint32_t t
         printf("%s%s", before, text);
 }
 
+/* The values of a multi-valued element. */
+static void print_values(const char *text, const char *separator)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '\\')
+            fputs(separator, stdout);
+        else
+            putchar(*text);
+    }
+}
+
 static void print_people_and_times(const info_summary *summary)
 {
     char text[TEXT_SIZE];
@@ -178,8 +188,7 @@ static void print_image(const info_summary *summary)
     char text[TEXT_SIZE];
     const dcb_pixel_format *pixel = &summary->series->pixel;
     begin_line("Instances");
-    printf("%" PRIu32 " of %s\n", summary->series->nframes,
-           summary->sop_class_uid[0] != '\0' ? sop_class_name(summary->sop_class_uid) : "?");
+    printf("%" PRIu32 " of %s\n", summary->series->nframes, sop_class_name(summary->sop_class_uid));
     begin_line("Image");
     printf("%" PRIu32 " x %" PRIu32 ", %u bit %s, %u sample%s%s%s\n", pixel->columns, pixel->rows,
            pixel->bits_stored, pixel->is_signed ? "signed" : "unsigned", pixel->samples_per_pixel,
@@ -189,10 +198,11 @@ static void print_image(const info_summary *summary)
     printf("real = stored x %.10g %c %.10g%s\n", pixel->rescale_slope,
            pixel->rescale_intercept < 0 ? '-' : '+', fabs(pixel->rescale_intercept),
            summary->series->lossy_rescale ? " (rounded by the writer)" : "");
-    char spacing[TEXT_SIZE];
-    if (*text_of(spacing, summary->first, DCB_TAG(0x0028, 0x0030)) != '\0' || summary->step != 0) {
+    if (*text_of(text, summary->first, DCB_TAG(0x0028, 0x0030)) != '\0' || summary->step != 0) {
         begin_line("Geometry");
-        printf("pixel spacing %s mm", spacing[0] != '\0' ? spacing : "?");
+        fputs("pixel spacing ", stdout);
+        print_values(text[0] != '\0' ? text : "?", " x ");
+        fputs(" mm", stdout);
         add_text(", slice thickness ", summary, DCB_TAG(0x0018, 0x0050));
         if (summary->step != 0)
             printf(", step %.6g mm", summary->step);
@@ -202,7 +212,11 @@ static void print_image(const info_summary *summary)
     if (*text_of(first, summary->first, IMAGE_POSITION) != '\0' &&
         *text_of(last, summary->last, IMAGE_POSITION) != '\0') {
         begin_line("");
-        printf("from %s to %s\n", first, last);
+        fputs("from (", stdout);
+        print_values(first, ", ");
+        fputs(") to (", stdout);
+        print_values(last, ", ");
+        puts(")");
     }
 }
 
@@ -258,8 +272,8 @@ static void print_condition(const info_summary *summary)
     }
     if (summary->nbad_frames > 0) {
         begin_line("Unreadable");
-        printf("%" PRIu32 " frames, the first is %" PRIu32 ": %s\n", summary->nbad_frames,
-               summary->bad_frames[0], summary->first_bad.message);
+        printf("%" PRIu32 " frame%s, the first is %" PRIu32 "\n", summary->nbad_frames,
+               summary->nbad_frames == 1 ? "" : "s", summary->bad_frames[0]);
     }
 }
 
@@ -309,6 +323,8 @@ static int info_of_file(const char *path, bool json)
             dcbtool_print_json(&summary);
         else
             print_for_people(&summary);
+        if (summary.nbad_frames > 0)
+            status = dcbtool_frame_failed(path, summary.bad_frames[0], &summary.first_bad);
     }
     dcb_dataset_close(summary.first);
     dcb_dataset_close(summary.last);

@@ -71,6 +71,16 @@ int dcbtool_file_failed(const char *path, const dcb_error *error)
                           (unsigned long long)error->offset);
 }
 
+int dcbtool_frame_failed(const char *path, uint32_t frame, const dcb_error *error)
+{
+    dcb_error named = *error;
+    char prefix[24];
+    snprintf(prefix, sizeof prefix, "frame %u", (unsigned)frame);
+    if (strncmp(error->message, prefix, strlen(prefix)) != 0)
+        snprintf(named.message, sizeof named.message, "%s: %.200s", prefix, error->message);
+    return dcbtool_file_failed(path, &named);
+}
+
 static int run(int argc, char **argv)
 {
     static const struct {

@@ -136,7 +136,7 @@ static void describe_bits(make_meta *meta, const char *allocated, const char *st
 static void describe_planes(make_meta *meta, unsigned nslices, double (*z_of)(unsigned slice),
                             double spacing, unsigned size, double thickness)
 {
-    double corner = -(size - 1) / 2.0 * spacing;
+    double corner = -((size - 1.0) / 2.0) * spacing;
     char text[64];
     snprintf(text, sizeof text, "%g, %g", spacing, spacing);
     make_meta_json(meta, "00280030", "DS", text);

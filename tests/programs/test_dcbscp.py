@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""dcbscp's start and end: command line, ready line, refusals, signals."""
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+NODE = Path(os.environ["DCB_BIN_DIR"]) / "dcbscp"
+SAMPLE = Path(os.environ["DCB_SAMPLE_DIR"])
+READY = re.compile(r"^dcbscp: listening on (\S+):(\d+) as (.+), (\d+) series, (\d+) instances\n$")
+
+
+class DcbscpTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="dcbscp."))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def start(self, *arguments):
+        """A node that is ready, with the parts of its line."""
+        node = subprocess.Popen(
+            [NODE, "--archive", SAMPLE, "--state", self.folder / "state", "--port", "0",
+             *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(self.end, node)
+        watchdog = threading.Timer(60, node.kill)
+        watchdog.start()
+        line = node.stdout.readline()
+        watchdog.cancel()
+        match = READY.match(line)
+        self.assertIsNotNone(match, line + (node.stderr.read() if not line else ""))
+        return node, match.groups()
+
+    @staticmethod
+    def end(node):
+        if node.poll() is None:
+            node.kill()
+        node.communicate()
+
+    def refused(self, status, message, *arguments):
+        result = subprocess.run([NODE, *arguments], capture_output=True, text=True, timeout=60)
+        self.assertEqual(result.returncode, status, result.stderr)
+        self.assertEqual(result.stdout, "")
+        told = [line for line in result.stderr.splitlines() if line.startswith("dcbscp: ")]
+        self.assertEqual(len(told), 1, result.stderr)
+        self.assertIn(message, told[0])
+        return result
+
+    def test_ready_line_and_sigterm(self):
+        node, (address, port, title, nseries, ninstances) = self.start("--ae-title", "ARCHIVE 1")
+        self.assertEqual((address, title, nseries, ninstances),
+                         ("127.0.0.1", "ARCHIVE 1", "3", "74"))
+        with socket.create_connection((address, int(port)), timeout=10):
+            pass
+        node.send_signal(signal.SIGTERM)
+        out, _ = node.communicate(timeout=30)
+        self.assertEqual((node.returncode, out), (0, ""))
+        self.assertTrue((self.folder / "state").is_dir())
+
+    def test_sigint_even_where_the_shell_has_it_ignored(self):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            node, _ = self.start()
+        finally:
+            signal.signal(signal.SIGINT, before)
+        node.send_signal(signal.SIGINT)
+        self.assertEqual(node.wait(timeout=30), 0)
+
+    def test_a_silent_peer_does_not_hold_up_the_end(self):
+        node, (address, port, *_) = self.start()
+        with socket.create_connection((address, int(port)), timeout=10):
+            began = time.monotonic()
+            node.send_signal(signal.SIGTERM)
+            self.assertEqual(node.wait(timeout=30), 0)
+            self.assertLess(time.monotonic() - began, 12)
+
+    def test_ipv6(self):
+        try:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.bind(("::1", 0))
+        except OSError as error:
+            self.skipTest(f"no IPv6 here: {error}")
+        node, (address, port, *_) = self.start("--bind", "::1")
+        self.assertEqual(address, "[::1]")
+        with socket.create_connection(("::1", int(port)), timeout=10):
+            pass
+        node.terminate()
+        self.assertEqual(node.wait(timeout=30), 0)
+
+    def test_started_again_on_the_same_state(self):
+        for _ in range(2):
+            node, (*_, nseries, ninstances) = self.start()
+            self.assertEqual((nseries, ninstances), ("3", "74"))
+            node.terminate()
+            self.assertEqual(node.wait(timeout=30), 0)
+
+    def test_configuration_file(self):
+        conf = self.folder / "node.yaml"
+        conf.write_text("archives:\n  - archive\nae_title: FROMFILE\nport: 0\n")
+        shutil.copytree(SAMPLE, self.folder / "archive")
+        node = subprocess.Popen([NODE, "-c", conf], stdout=subprocess.PIPE,
+                                stderr=subprocess.DEVNULL, text=True)
+        self.addCleanup(self.end, node)
+        self.assertIn(" as FROMFILE, 3 series, 74 instances\n", node.stdout.readline())
+        self.assertTrue((self.folder / "archive" / ".dcbscp").is_dir())
+        node.terminate()
+        self.assertEqual(node.wait(timeout=30), 0)
+
+    def test_wrong_command_lines(self):
+        self.refused(2, "no archive given")
+        self.refused(2, "--port: expected a number from 0 to 65535", "--port", "x")
+        self.refused(2, "unknown option \"--archives\"; did you mean \"--archive\"?",
+                     "--archives", SAMPLE)
+        conf = self.folder / "node.yaml"
+        conf.write_text("archives: [/tmp]\nlog_levl: debug\n")
+        self.refused(2, f"{conf}:2: unknown option \"log_levl\"; did you mean \"log_level\"?",
+                     "-c", conf)
+
+    def test_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            self.refused(1, port, "--archive", SAMPLE, "--state", self.folder, "--port", port)
+
+    def test_an_address_of_another_machine(self):
+        self.refused(1, "192.0.2.1", "--archive", SAMPLE, "--state", self.folder, "--port", "0",
+                     "--bind", "192.0.2.1")
+
+    def test_archives_that_cannot_be_read(self):
+        missing = self.folder / "missing"
+        self.refused(1, str(missing), "--archive", missing, "--state", self.folder / "s",
+                     "--port", "0")
+        self.refused(1, f"cannot read the archive {missing}: No such file", "--archive", missing)
+        self.assertFalse(missing.exists())
+        plain = self.folder / "file"
+        plain.write_bytes(b"")
+        self.refused(1, str(plain), "--archive", plain, "--state", self.folder / "s",
+                     "--port", "0")
+        if os.getuid() != 0:
+            closed = self.folder / "closed"
+            closed.mkdir(mode=0)
+            self.refused(1, str(closed), "--archive", closed, "--state", self.folder / "s",
+                         "--port", "0")
+            closed.chmod(stat.S_IRWXU)
+
+    def test_state_folders_that_cannot_be_written(self):
+        plain = self.folder / "file"
+        plain.write_bytes(b"")
+        for state in (plain, plain / "below", Path("/proc/dcbscp")):
+            self.refused(1, str(state), "--archive", SAMPLE, "--state", state, "--port", "0")
+
+    def test_help_and_version(self):
+        text = subprocess.run([NODE, "--help"], capture_output=True, text=True, check=True).stdout
+        for word in ("--archive DIR", "--state DIR", "--bind ADDR", "--port N", "--ae-title NAME",
+                     "--log-level", "--log-format", "--version", "--help", "-c FILE",
+                     "Exit status"):
+            self.assertIn(word, text)
+        result = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True)
+        self.assertRegex(result.stdout, r"^dcbscp \d+\.\d+\.\d+\n$")
+
+
+if __name__ == "__main__":
+    unittest.main()
