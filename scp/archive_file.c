@@ -170,8 +170,8 @@ static void tell_about(const char *path, const dcb_series_info *info, const inde
                   LOG_U("slices", record->nunusable),
                   LOG_T("reason", record->unusable_reason.message));
     if (info->unattributable > 0)
-        log_event(LOG_INFO, "file.values_left_out", LOG_T("path", path),
-                  LOG_U("values", info->unattributable),
+        log_event(LOG_DEBUG, "file.values_left_out", LOG_T("path", path),
+                  LOG_U("elements", info->unattributable),
                   LOG_T("effect", "the file does not tell which slices they belong to"));
 }
 

@@ -22,92 +22,7 @@
     (IN_CREATE | IN_CLOSE_WRITE | IN_ATTRIB | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |            \
      IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
-/* ---- The table ---- */
-
-static folder **wd_bucket(const folder_table *table, int wd)
-{
-    return &table->by_wd[(uint32_t)wd & table->mask];
-}
-
-static folder **identity_bucket(const folder_table *table, ino_t inode)
-{
-    return &table->by_identity[((uint64_t)inode * 0x9e3779b97f4a7c15u >> 40) & table->mask];
-}
-
-static bool grow_table(folder_table *table)
-{
-    uint32_t nbuckets = table->by_wd == NULL ? 64 : (table->mask + 1) * 4;
-    folder_table grown = {.n = table->n, .mask = nbuckets - 1};
-    grown.by_wd = calloc(nbuckets, sizeof(folder *));
-    grown.by_identity = calloc(nbuckets, sizeof(folder *));
-    if (grown.by_wd == NULL || grown.by_identity == NULL) {
-        free(grown.by_wd);
-        free(grown.by_identity);
-        return false;
-    }
-    for (uint32_t i = 0; table->by_wd != NULL && i <= table->mask; i++) {
-        for (folder *f = table->by_wd[i], *next; f != NULL; f = next) {
-            next = f->next_by_wd;
-            folder **bucket = wd_bucket(&grown, f->wd);
-            f->next_by_wd = *bucket;
-            *bucket = f;
-        }
-        for (folder *f = table->by_identity[i], *next; f != NULL; f = next) {
-            next = f->next_by_identity;
-            folder **bucket = identity_bucket(&grown, f->inode);
-            f->next_by_identity = *bucket;
-            *bucket = f;
-        }
-    }
-    free(table->by_wd);
-    free(table->by_identity);
-    *table = grown;
-    return true;
-}
-
-static bool insert_folder(folder_table *table, folder *f)
-{
-    if ((table->by_wd == NULL || table->n > table->mask * 2) && !grow_table(table) &&
-        table->by_wd == NULL)
-        return false;
-    folder **bucket = wd_bucket(table, f->wd);
-    f->next_by_wd = *bucket;
-    *bucket = f;
-    bucket = identity_bucket(table, f->inode);
-    f->next_by_identity = *bucket;
-    *bucket = f;
-    table->n++;
-    return true;
-}
-
-static void take_out_folder(folder_table *table, folder *f)
-{
-    folder **link = wd_bucket(table, f->wd);
-    while (*link != f)
-        link = &(*link)->next_by_wd;
-    *link = f->next_by_wd;
-    link = identity_bucket(table, f->inode);
-    while (*link != f)
-        link = &(*link)->next_by_identity;
-    *link = f->next_by_identity;
-    table->n--;
-}
-
-static folder *find_by_wd(const folder_table *table, int wd)
-{
-    folder *f = table->by_wd != NULL ? *wd_bucket(table, wd) : NULL;
-    while (f != NULL && f->wd != wd)
-        f = f->next_by_wd;
-    return f;
-}
-
-static folder *find_by_identity(const folder_table *table, const struct stat *st)
-{
-    folder *f = table->by_identity != NULL ? *identity_bucket(table, st->st_ino) : NULL;
-    while (f != NULL && (f->inode != st->st_ino || f->device != st->st_dev))
-        f = f->next_by_identity;
-    return f;
-}
+/* ---- The tree ---- */
 
 static folder *find_child(folder *parent, const char *path)
 {
@@ -126,7 +41,7 @@ static void drop_subtree(scp_archive *archive, folder *f)
         f->children = child->sibling;
         drop_subtree(archive, child);
     }
-    take_out_folder(&archive->folders, f);
+    archive__take_out_folder(&archive->folders, f);
     if (f->wd >= 0) {
         inotify_rm_watch(archive->inotify_fd, f->wd); /* fails where the folder is gone: fine */
         archive->nwatches--;
@@ -142,9 +57,7 @@ void archive__drop_folders(scp_archive *archive)
         archive->roots = root->sibling;
         drop_subtree(archive, root);
     }
-    free(archive->folders.by_wd);
-    free(archive->folders.by_identity);
-    archive->folders = (folder_table){0};
+    archive__clear_folder_table(&archive->folders);
 }
 
 static bool is_below(const char *path, const char *folder_path)
@@ -260,7 +173,7 @@ static bool link_is_followed(const scp_archive *archive, const char *path)
 static bool is_in_tree(scp_archive *archive, const folder *parent, const char *path,
                        const struct stat *st)
 {
-    folder *known = find_by_identity(&archive->folders, st);
+    folder *known = archive__find_by_identity(&archive->folders, st);
     struct stat there;
     if (known == NULL)
         return false;
@@ -289,7 +202,7 @@ static folder *make_folder(scp_archive *archive, folder *parent, const char *pat
     f->inode = st->st_ino;
     f->parent = parent;
     f->wd = f->path != NULL ? add_watch(archive, path) : -1;
-    if (f->path == NULL || !insert_folder(&archive->folders, f)) {
+    if (f->path == NULL || !archive__insert_folder(&archive->folders, f)) {
         free(f->path);
         free(f);
         return NULL;
@@ -426,7 +339,7 @@ void archive__event(scp_archive *archive, const struct inotify_event *event)
         archive->rescan_now = true;
         return;
     }
-    folder *f = find_by_wd(&archive->folders, event->wd);
+    folder *f = archive__find_by_wd(&archive->folders, event->wd);
     if (f == NULL)
         return; /* of a folder that we dropped */
     if (event->len > 0) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * archive_private.h - what the files of the archive share: archive.c (life, thread, scans),
- * archive_folders.c (folders and their watches), archive_file.c (reading and judging a file).
+ * archive_folders.c (folders, their watches and events), archive_folder_table.c, archive_file.c
+ * (reading and judging a file).
  *
  * All but what the lock guards belongs to one thread: the starter's until the first scan is done,
  * then the watcher's.
@@ -93,6 +94,17 @@ void archive__file_gone(scp_archive *archive, const char *path);
 int64_t archive__settle(scp_archive *archive, int64_t now_ms);
 /* A failed write of the index: told, and made good by the next scan. */
 void archive__index_failed(scp_archive *archive, const scp_error *error);
+
+/* ---- archive_folder_table.c ---- */
+
+/* False: out of memory. */
+bool archive__insert_folder(folder_table *table, folder *f);
+void archive__take_out_folder(folder_table *table, folder *f);
+/* NULL where there is none. */
+folder *archive__find_by_wd(const folder_table *table, int wd);
+folder *archive__find_by_identity(const folder_table *table, const struct stat *st);
+/* The folders themselves stay the caller's. */
+void archive__clear_folder_table(folder_table *table);
 
 /* ---- archive_folders.c ---- */
 
