@@ -131,12 +131,11 @@ static dcb_status read_codestream(uint8_t *to, dcb__codestream *header, dcb_seri
     if (status == DCB_OK)
         status = parse_header(header, series, frame, place, to, nbytes, error);
     /* One that stops short would be decoded to a wrong picture by a forgiving viewer. */
-    bool padded = nbytes > 2 && to[nbytes - 1] == 0;
-    const uint8_t *end = to + nbytes - (padded ? 1 : 0);
-    if (status == DCB_OK && (nbytes < 4 || end[-2] != 0xFF || end[-1] != 0xD9))
-        status =
-            dcb__fail(error, DCB_ERR_CODESTREAM, place->offset + nbytes,
-                      "frame %" PRIu32 ": the codestream does not end with its end marker", frame);
+    dcb_error own = DCB_ERROR_INIT;
+    if (status == DCB_OK && dcb__codestream_check(header, to, nbytes, &own) != DCB_OK)
+        status = dcb__fail(error, own.status,
+                           place->offset + (own.offset != DCB_NO_OFFSET ? own.offset : 0),
+                           "frame %" PRIu32 ": %s", frame, own.message);
     return status;
 }
 

@@ -47,12 +47,29 @@ static bool parse_tag(uint32_t *tag, const dcb__json *key)
     return true;
 }
 
-/* What is no element of a data set, or is ours to write. */
-static bool is_ignored(uint32_t tag)
+/* What is no element of a data set, or is ours to write. An icon in an item keeps its pixels. */
+static bool is_ignored(uint32_t tag, uint32_t depth)
 {
     uint32_t group = tag >> 16;
-    return (tag & 0xFFFF) == 0 || group < 8 || group == 0xFFFE || group == 0x7FE0 ||
+    return (tag & 0xFFFF) == 0 || group < 8 || group == 0xFFFE || (group == 0x7FE0 && depth == 0) ||
            tag == DCB_TAG(0x0008, 0x0001);
+}
+
+/* What of an item, or of an item's or group's whole, could not be kept. */
+enum { LOST_SOMETHING = 1, LOST_ESSENTIAL = 2 };
+
+/* A reference without its UID, a code without its value, a table without its data (PS3.3 tables
+   10-11, 8.8-1, C.11-1, C.7-9): what is left of such an item is worse than no item. */
+static bool is_essential(uint32_t tag)
+{
+    static const uint32_t tags[] = {DCB_TAG(0x0008, 0x0100), DCB_TAG(0x0008, 0x0102),
+                                    DCB_TAG(0x0008, 0x0104), DCB_TAG(0x0008, 0x1150),
+                                    DCB_TAG(0x0008, 0x1155), DCB_TAG(0x0028, 0x3002),
+                                    DCB_TAG(0x0028, 0x3006), DCB_TAG(0x7FE0, 0x0010)};
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
+        if (tags[i] == tag)
+            return true;
+    return false;
 }
 
 static bool is_binary(dcb_vr vr)
@@ -154,11 +171,11 @@ static const dcb__json *find_data(const dcb__json *entry, bool *in_order, bool *
     return dcb__json_member(entry, "Value");
 }
 
-static dcb_status read_entries(dcb__entries *out, bool *lost, const reader *r,
+static dcb_status read_entries(dcb__entries *out, unsigned *lost, const reader *r,
                                const dcb__json *object, uint32_t depth);
 
-/* An item of which nothing but unattributable values would remain says nothing of any slice, and
-   which slices had it is not known either: it goes with them. */
+/* An item that lost what it is for goes, and so does one of which only empty elements would remain:
+   it says nothing of any slice, and which slices had it is not known either. */
 static dcb_status read_items(dcb__entry *entry, bool *lost, const reader *r, const dcb__json *data,
                              uint32_t depth)
 {
@@ -177,16 +194,17 @@ static dcb_status read_items(dcb__entry *entry, bool *lost, const reader *r, con
         return dcb__fail_no_memory(r->error, data->count * sizeof *items);
     entry->items = items;
     for (uint32_t i = 0; i < data->count; i++) {
-        bool item_lost = false;
+        unsigned item_lost = 0;
         dcb__entries *item = &items[entry->nitems];
         if (data->values[i].type != DCB_JSON_OBJECT)
             return fail_element(r, entry->tag, "has an item that is not an object");
         dcb_status status = read_entries(item, &item_lost, r, &data->values[i], depth + 1);
         if (status != DCB_OK)
             return status;
-        bool says_something = !item_lost;
+        bool says_something = item_lost == 0;
         for (uint32_t k = 0; k < item->count && !says_something; k++)
             says_something = item->list[k].kind != DCB_ENTRY_EMPTY;
+        says_something = says_something && (item_lost & LOST_ESSENTIAL) == 0;
         if (says_something)
             entry->nitems++;
         else
@@ -243,8 +261,8 @@ static dcb_status read_shared(dcb__entry *entry, bool *keep, const reader *r, co
     return DCB_OK;
 }
 
-/* *keep is false where the element is left out; *lost where that is because of rule 7. */
-static dcb_status read_element(dcb__entry *entry, bool *keep, bool *lost, const reader *r,
+/* *keep is false where the element is left out. */
+static dcb_status read_element(dcb__entry *entry, bool *keep, const reader *r,
                                const dcb__json *json, uint32_t depth)
 {
     *keep = true;
@@ -261,7 +279,6 @@ static dcb_status read_element(dcb__entry *entry, bool *keep, bool *lost, const 
         bool items_lost = false;
         status = read_items(entry, &items_lost, r, data, depth);
         *keep = !items_lost || entry->nitems > 0;
-        *lost = *lost || !*keep;
         return status;
     }
     if (!per_slice)
@@ -272,10 +289,8 @@ static dcb_status read_element(dcb__entry *entry, bool *keep, bool *lost, const 
     /* No writer has sequences by slice: what it would mean is not known. */
     if (status == DCB_OK && entry->vr == DCB_VR_SQ)
         *keep = false;
-    if (status == DCB_OK && !*keep) {
-        *lost = true;
+    if (status == DCB_OK && !*keep)
         r->counts->unattributable++;
-    }
     return status;
 }
 
@@ -285,9 +300,41 @@ static int compare_entries(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-static dcb_status read_entries(dcb__entries *out, bool *lost, const reader *r,
+/* An overlay or curve (PS3.5 7.6) without its data is not one: its group goes. */
+static void remove_group(dcb__entries *entries, uint32_t group)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < entries->count; i++)
+        if (entries->list[i].tag >> 16 != group)
+            entries->list[kept++] = entries->list[i];
+    entries->count = kept;
+}
+
+static bool is_repeating_data(uint32_t tag)
+{
+    uint32_t family = tag >> 24;
+    return (family == 0x60 || family == 0x50) && (tag & 0xFFFF) == 0x3000;
+}
+
+/* Sorted, and without the groups that lost what they are for. */
+static dcb_status finish_entries(dcb__entries *out, const reader *r, bool in_order,
+                                 const uint32_t *lost_groups, uint32_t nlost)
+{
+    for (uint32_t i = 0; i < nlost; i++)
+        remove_group(out, lost_groups[i]);
+    if (in_order)
+        return DCB_OK;
+    qsort(out->list, out->count, sizeof *out->list, compare_entries);
+    for (uint32_t i = 1; i < out->count; i++)
+        if (out->list[i - 1].tag == out->list[i].tag)
+            return fail_element(r, out->list[i].tag, "is there twice");
+    return DCB_OK;
+}
+
+static dcb_status read_entries(dcb__entries *out, unsigned *lost, const reader *r,
                                const dcb__json *object, uint32_t depth)
 {
+    uint32_t lost_groups[32], nlost = 0; /* 16 overlays and 16 curves are all there can be */
     *out = (dcb__entries){.arena = r->arena};
     out->capacity = object->count;
     out->list = dcb__arena_alloc(r->arena, (object->count + 1) * sizeof *out->list, 8);
@@ -304,26 +351,26 @@ static dcb_status read_entries(dcb__entries *out, bool *lost, const reader *r,
             return dcb__fail(r->error, DCB_ERR_META, DCB_NO_OFFSET,
                              "dicommeta: key number %" PRIu32 " is not a tag of 8 hex digits", i);
         }
-        if (is_ignored(tag))
+        if (is_ignored(tag, depth))
             continue;
         bool keep = true;
         dcb__entry *entry = &out->list[out->count];
         *entry = (dcb__entry){.tag = tag, .kind = DCB_ENTRY_EMPTY};
-        dcb_status status = read_element(entry, &keep, lost, r, key + 1, depth);
+        dcb_status status = read_element(entry, &keep, r, key + 1, depth);
         if (status != DCB_OK)
             return status;
-        if (!keep)
+        if (!keep) {
+            *lost |= is_essential(tag) ? LOST_SOMETHING | LOST_ESSENTIAL : LOST_SOMETHING;
+            if (is_repeating_data(tag) && nlost < sizeof lost_groups / sizeof *lost_groups)
+                lost_groups[nlost++] = tag >> 16;
+            if (tag == DCB_TAG(0x0028, 0x3000) && depth == 0)
+                r->counts->lost_modality_lut = true;
             continue;
+        }
         in_order = in_order && (out->count == 0 || entry[-1].tag < tag);
         out->count++;
     }
-    if (in_order)
-        return DCB_OK;
-    qsort(out->list, out->count, sizeof *out->list, compare_entries);
-    for (uint32_t i = 1; i < out->count; i++)
-        if (out->list[i - 1].tag == out->list[i].tag)
-            return fail_element(r, out->list[i].tag, "is there twice");
-    return DCB_OK;
+    return finish_entries(out, r, in_order, lost_groups, nlost);
 }
 
 dcb_status dcb__meta_read(dcb__entries *out, dcb__meta_counts *counts, dcb__arena *arena,
@@ -349,6 +396,6 @@ dcb_status dcb__meta_read(dcb__entries *out, dcb__meta_counts *counts, dcb__aren
     double number = 0;
     if (values != NULL && values->type == DCB_JSON_ARRAY && values->count > 0)
         r.source_signed = dcb__json_number(&values->values[0], &number) && number == 1;
-    bool lost = false;
+    unsigned lost = 0;
     return read_entries(out, &lost, &r, object, 0);
 }

@@ -56,6 +56,7 @@ struct dcb__entry {
 typedef struct dcb__meta_counts {
     bool wrapped;              /* the elements are in _merged_data, as from v0.1.0 on */
     bool inline_pixels;        /* 7FE00010 is there, as before v0.2.4 */
+    bool lost_modality_lut;    /* dropped or unattributable: stored values mean nothing without */
     uint32_t unattributable;   /* elements with per-slice values of unknown order (rule 7) */
     uint32_t dropped_binaries; /* elements whose data the writer dropped (rule 8) */
 } dcb__meta_counts;

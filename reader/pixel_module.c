@@ -162,6 +162,17 @@ static const char *photometric_for(const char *source, uint16_t samples)
     return "RGB";
 }
 
+/* Indices without their colours are no image: the writer drops tables of over 7680 bytes. */
+static bool has_palette(const module *m)
+{
+    for (uint32_t i = 0; i < 3; i++)
+        if (dcb__entry_find(m->entries, DCB_TAG(0x0028, 0x1101) + i) == NULL ||
+            (dcb__entry_find(m->entries, DCB_TAG(0x0028, 0x1201) + i) == NULL &&
+             dcb__entry_find(m->entries, DCB_TAG(0x0028, 0x1221) + i) == NULL))
+            return false;
+    return true;
+}
+
 static void put_photometric(module *m)
 {
     const dcb__entry *entry = dcb__entry_find(m->entries, TAG_PHOTOMETRIC);
@@ -180,6 +191,8 @@ static void put_photometric(module *m)
                                   : "images of 2 or of more than 3 samples per pixel";
             return;
         }
+        if (strcmp(term, "PALETTE COLOR") == 0 && !has_palette(m))
+            m->out->problem = "PALETTE COLOR, and the writer dropped the palette's data";
         raw[i] = (dcb__raw){(const uint8_t *)term, strlen(term)};
     }
     dcb__entry *place = dcb__entry_place(m->entries, TAG_PHOTOMETRIC, DCB_VR_CS);

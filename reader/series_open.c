@@ -270,6 +270,8 @@ static void fill_info(dcb_series *series, const dcb__meta_counts *counts,
     memcpy(info->sections, series->container.sections, sizeof info->sections);
     info->writer = tell_writer(series, counts, header, module);
     series->pixel_problem = module->problem;
+    if (series->pixel_problem == NULL && counts->lost_modality_lut)
+        series->pixel_problem = "the writer dropped the data of the Modality LUT";
 }
 
 static dcb_status build(dcb_series *series, dcb__arena *arena, const dcb__json *root,
