@@ -26,40 +26,43 @@ extern "C" {
 /* What a codestream's main header says (ISO/IEC 15444-1 annex A). */
 typedef struct dcb__codestream {
     uint32_t columns, rows; /* Xsiz - XOsiz, Ysiz - YOsiz */
+    uint32_t x0, y0;        /* XOsiz, YOsiz */
+    uint32_t tile_x0, tile_y0, tile_width, tile_height, tiles_across, tiles_down;
     uint16_t components;
     uint16_t precision; /* bits of a sample; the same for all components */
     bool is_signed;
     bool reversible; /* 5/3 */
-    bool rpcl;       /* progression order */
-    bool has_tlm;    /* tile-part lengths in the main header */
-    uint8_t levels;  /* decomposition levels */
+    uint8_t order;   /* of progression: LRCP, RLCP, RPCL, PCRL, CPRL */
+    bool rpcl;
+    bool has_tlm;   /* tile-part lengths in the main header */
+    uint8_t levels; /* decomposition levels */
     uint16_t block_width, block_height;
+    uint8_t precincts[DCB_CODESTREAM_MAX_LEVELS + 1]; /* by resolution: log2 width | height << 4 */
     bool single_tile;
     bool component_transform; /* MCT */
-    /* Nothing in it but what DiCube's and our encoders write: one tile at the origin, one layer, one
-       precinct for each resolution, resolutions before components, plain HT blocks, no marker that
-       changes coding. Only of these can every packet be checked before a
-       library sees it, and only these are given to OpenJPH. */
+    /* Nothing in it but what DiCube's and our encoders write: one tile at the origin, one precinct
+       for each resolution, resolutions before components, plain HT blocks. OpenJPH is given these
+       only. */
     bool plain;
     /* Resolutions without any sample of their own: more levels than the size has halves. */
     bool has_empty_resolution;
-    uint32_t header_nbytes; /* offset of the first SOT marker */
-    uint8_t max_bit_planes; /* the largest of bit_planes */
+    uint32_t header_nbytes;                       /* offset of the first SOT marker */
+    uint8_t max_bit_planes;                       /* the largest of bit_planes */
     uint8_t bit_planes[DCB_CODESTREAM_MAX_BANDS]; /* Mb (annex E.1) by band: LL, then HL LH HH */
 } dcb__codestream;
 
 /* Reads the main header of bytes[0..nbytes), which may be just the start of the codestream: it
    needs to reach the first SOT marker. Codestreams without HTJ2K, subsampled components, differing
-   precisions, precision over 32, zero sizes, and sizes over limits->max_pixel_bytes are refused.
+   precisions, precision over 32, several layers, coding that differs between components or tiles,
+   zero sizes, and sizes over limits->max_pixel_bytes are refused.
    limits may be NULL: DCB_LIMITS_INIT. base is added to offsets in errors. */
 dcb_status dcb__codestream_read(dcb__codestream *out, const uint8_t *bytes, size_t nbytes,
                                 uint64_t base, const dcb_limits *limits, dcb_error *error);
 
-/* Walks the whole codestream that the header was read from: every tile-part lies within the bytes,
-   the end marker is there, and (where plain) every packet header is sound and the packets fill the
-   tile-parts exactly. Truncation at any byte fails here. Clears plain where a tile-part's header
-   says more than a plain one may. */
-dcb_status dcb__codestream_check(dcb__codestream *header, const uint8_t *bytes, size_t nbytes,
+/* Walks the whole codestream that the header was read from: all tiles are there, every tile-part
+   lies within the bytes, every packet header is sound, the packets fill the tile-parts exactly, the
+   end marker is there. Truncation at any byte fails here. */
+dcb_status dcb__codestream_check(const dcb__codestream *header, const uint8_t *bytes, size_t nbytes,
                                  dcb_error *error);
 
 /* Size of one dimension after `reduce` resolution levels are dropped. */
@@ -90,9 +93,9 @@ dcb_status dcb__decode(void *samples, size_t nbytes, const dcb__codestream *head
                        dcb__codec codec, dcb_error *error);
 
 /* Encodes as DiCube does: HTJ2K, 5/3 reversible, RPCL, 64x64 blocks, one tile, one layer, at most 5
-   levels, no MCT. samples as dcb__decode gives them. The result has been decoded again and compared.
-   Precisions up to 26 bits with OpenJPH before 0.21, 32 from there on; without OpenJPH none
-   (DCB_ERR_UNSUPPORTED). A sample outside the precision is DCB_ERR_ARGUMENT. free() *bytes. */
+   levels, no MCT. samples as dcb__decode gives them. The result has been decoded again and
+   compared. Precisions up to 26 bits with OpenJPH before 0.21, 32 from there on; without OpenJPH
+   none (DCB_ERR_UNSUPPORTED). A sample outside the precision is DCB_ERR_ARGUMENT. free() *bytes. */
 dcb_status dcb__encode(uint8_t **bytes, size_t *nbytes, const void *samples, uint32_t rows,
                        uint32_t columns, uint16_t components, uint16_t precision, bool is_signed,
                        dcb_error *error);

@@ -26,8 +26,8 @@ typedef struct dcb__decode_job {
 } dcb__decode_job;
 
 /* Puts one row of one component into its place. False where a sample of a reversible codestream is
-   outside its precision: the data are damaged. In irreversible ones and at lower resolutions a sound
-   codestream may overshoot: there samples are clamped. */
+   outside its precision: the data are damaged. In irreversible ones and at lower resolutions a
+   sound codestream may overshoot: there samples are clamped. */
 bool dcb__put_row(const dcb__decode_job *job, uint32_t row, unsigned component,
                   const int32_t *values);
 

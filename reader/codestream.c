@@ -18,7 +18,6 @@ enum {
     CAP = 0xFF50,
     SIZ = 0xFF51,
     COD = 0xFF52,
-    COC = 0xFF53,
     TLM = 0xFF55,
     PRF = 0xFF56,
     PLM = 0xFF57,
@@ -128,11 +127,19 @@ static dcb_status read_siz(header_parser *parser, const segment *s)
                          "codestream has %u components, 16384 is the limit", header->components);
     header->columns = x1 - x0;
     header->rows = y1 - y0;
+    header->x0 = x0;
+    header->y0 = y0;
+    header->tile_x0 = tile_x0;
+    header->tile_y0 = tile_y0;
+    header->tile_width = tile_width;
+    header->tile_height = tile_height;
     uint64_t across = ((uint64_t)x1 - tile_x0 + tile_width - 1) / tile_width;
     uint64_t down = ((uint64_t)y1 - tile_y0 + tile_height - 1) / tile_height;
     if (across > 65535 || across * down > 65535)
         return dcb__fail(parser->error, DCB_ERR_CODESTREAM, s->offset,
                          "codestream has more than 65535 tiles");
+    header->tiles_across = (uint32_t)across;
+    header->tiles_down = (uint32_t)down;
     header->single_tile = across * down == 1;
     /* Up to 32768 the default precinct covers a whole resolution. */
     header->plain = header->single_tile && x0 == 0 && y0 == 0 && tile_x0 == 0 && tile_y0 == 0 &&
@@ -184,12 +191,25 @@ static dcb_status read_cod(header_parser *parser, const segment *s)
     if ((block_style & 0xC0) != 0x40)
         return dcb__fail(parser->error, DCB_ERR_UNSUPPORTED, s->offset,
                          "blocks are not all coded with HTJ2K (style %02x)", block_style);
+    /* SOP and EPH markers, and blocks in pieces, would allow byte pairs that make the libraries'
+       block decoders abort (codestream_tiles.c). */
+    if ((style & ~1u) != 0 || layers != 1)
+        return dcb__fail(parser->error, DCB_ERR_UNSUPPORTED, s->offset,
+                         "codestreams with %u layers and coding style %02x are not supported",
+                         layers, style);
+    header->order = order;
     header->rpcl = order == 2;
+    for (unsigned i = 0; i <= header->levels; i++) {
+        header->precincts[i] = (style & 1) ? s->bytes[10 + i] : 0xFF;
+        if (i > 0 && ((header->precincts[i] & 0x0F) == 0 || header->precincts[i] >> 4 == 0))
+            return dcb__fail(parser->error, DCB_ERR_CODESTREAM, s->offset,
+                             "COD marker segment holds a precinct without width or height");
+    }
     header->component_transform = transform == 1;
     header->block_width = (uint16_t)(4u << width);
     header->block_height = (uint16_t)(4u << height);
     header->reversible = s->bytes[9] == 1;
-    if (style != 0 || order > 2 || layers != 1 || block_style != 0x40 || header->levels > 15 ||
+    if (style != 0 || order > 2 || block_style != 0x40 || header->levels > 15 ||
         header->block_width < 16 || header->block_height < 16)
         header->plain = false;
     return DCB_OK;
@@ -278,9 +298,6 @@ static dcb_status read_segment(header_parser *parser, unsigned marker, const seg
         return read_cod(parser, s);
     case QCD:
         return read_qcd(parser, s);
-    case COC:
-        return dcb__fail(parser->error, DCB_ERR_UNSUPPORTED, s->offset,
-                         "coding styles that differ between components are not supported");
     case TLM:
         parser->header->has_tlm = true;
         return DCB_OK;
@@ -290,9 +307,9 @@ static dcb_status read_segment(header_parser *parser, unsigned marker, const seg
     case PRF:
     case CPF:
         return DCB_OK;
-    default: /* QCC RGN POC PPM and what we do not know: leave it to the library that does */
-        parser->header->plain = false;
-        return DCB_OK;
+    default: /* COC QCC RGN POC PPM, NLT of Part 2, and what we do not know */
+        return dcb__fail(parser->error, DCB_ERR_UNSUPPORTED, s->offset,
+                         "marker %04X is not supported: it may change what samples mean", marker);
     }
 }
 
