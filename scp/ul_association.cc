@@ -17,6 +17,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <sys/socket.h>
 
 namespace
 {
@@ -54,6 +55,10 @@ void ul_send_abort(ul_association *a)
     if (!a->abort_sent && !t->torn && t->fd >= 0)
         ul_transport_write(t, &iov, 1);
     a->abort_sent = true;
+    /* The peer sees the end of the stream behind our A-ABORT and hangs up; if we did first, what
+       it has sent meanwhile would make the kernel reset the connection, A-ABORT and all. */
+    if (t->fd >= 0)
+        shutdown(t->fd, SHUT_WR);
     ul_transport_drain(t, last_words_ms);
 }
 

@@ -478,7 +478,9 @@ bool client_send_pdv(dimse_client *client, uint8_t context_id, uint8_t control, 
     append_be32(&b, (uint32_t)nbytes + 2);
     append(&b, (uint8_t[]){context_id, control}, 2);
     append(&b, bytes, nbytes);
-    bool sent = client_write(client->fd, b.bytes, b.nbytes);
+    size_t first = client->options.split_writes ? 12 : b.nbytes;
+    bool sent = client_write(client->fd, b.bytes, first) &&
+                client_write(client->fd, b.bytes + first, b.nbytes - first);
     free(b.bytes);
     return sent;
 }

@@ -38,7 +38,8 @@ typedef struct client_options {
     uint32_t max_pdu;                /* what we announce */
     bool without_max_length;         /* announce none */
     int timeout_ms;                  /* for each wait */
-    const char *extended_sop_class;  /* NULL: no extended negotiation item */
+    bool split_writes; /* head and body of each PDU by two writes, as DCMTK's clients do */
+    const char *extended_sop_class; /* NULL: no extended negotiation item */
     uint8_t extended[8];
     size_t extended_nbytes;
 } client_options;
