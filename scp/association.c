@@ -257,6 +257,8 @@ static ul_result drive(association *a, operation *op, scp_error *error)
             return result;
         service_output out = {0};
         service_step step = op->service->next(op->state, &out);
+        if (step == SERVICE_WORKING)
+            continue;
         if (step == SERVICE_SUBOPERATION) {
             result = run_suboperation(a, op, &out, error);
         } else {

@@ -9,6 +9,7 @@
  * second one ends the process wherever it stands.
  */
 #include "archive.h"
+#include "dictionary.h"
 #include "index.h"
 #include "log.h"
 #include "node.h"
@@ -147,7 +148,7 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
     static const service *const SERVICES[] = {&service_echo, &service_find, &service_get};
     parts->node.options = options;
     if (check_archives(options, error) != 0 || ul_global_init(error) != 0 ||
-        start_reading(parts, options, error) != 0)
+        dictionary_load(error) != 0 || start_reading(parts, options, error) != 0)
         return -1;
     if (index_open(&parts->node.index, options->state_dir, error) != 0)
         return -1;

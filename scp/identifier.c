@@ -83,9 +83,6 @@ void query_clear(scp_query *query)
 
 /* ---- Decoding ---- */
 
-/* More than enough for the UIDs of 100 000 instances; a peer cannot make us hold more. */
-#define IDENTIFIER_MAX (16u << 20)
-
 static bool read_charset(scp_query *out, query_fault *fault)
 {
     const dcb_element *element = dcb_dataset_find(out->keys, TAG_SPECIFIC_CHARACTER_SET);
@@ -128,8 +125,6 @@ static bool decode(scp_query *out, const service_request *request, query_fault *
     if (!query_syntax(&out->syntax, request->transfer_syntax_uid))
         return query_fail(fault, DIMSE_UNABLE_TO_PROCESS, 0,
                           "no identifiers in this transfer syntax");
-    if (request->identifier_nbytes > IDENTIFIER_MAX)
-        return query_fail(fault, DIMSE_OUT_OF_RESOURCES, 0, "the identifier is over 16 MiB");
     dcb_error error = DCB_ERROR_INIT;
     dcb_status status =
         dcb_dataset_parse(&out->keys, request->identifier, request->identifier_nbytes, out->syntax,

@@ -163,6 +163,11 @@ static matcher_status read_values(match_pattern *pattern, const dcb_element *key
     return status;
 }
 
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static matcher_status read_key(match_pattern *out, const dcb_element *key, uint32_t *offending)
 {
     *out = (match_pattern){.tag = key->tag, .vr = key->vr};
@@ -171,6 +176,8 @@ static matcher_status read_key(match_pattern *out, const dcb_element *key, uint3
     matcher_status status = MATCHER_OK;
     if (vr_is_string(key->vr)) {
         status = read_values(out, key);
+        if (status == MATCHER_OK && key->vr == DCB_VR('U', 'I')) /* may be a list of thousands */
+            qsort(out->texts, out->nvalues, sizeof *out->texts, compare_texts);
     } else {
         out->bytes = malloc(key->nbytes);
         out->nbytes = key->nbytes;
@@ -232,6 +239,18 @@ static bool text_matches(const match_pattern *pattern, const char *text, value_t
            match_same_number(text, strlen(text), value.text, value.nbytes);
 }
 
+static bool uid_matches(const match_pattern *pattern, value_text value)
+{
+    char uid[72];
+    if (value.nbytes >= sizeof uid)
+        return false;
+    memcpy(uid, value.text, value.nbytes);
+    uid[value.nbytes] = '\0';
+    const char *key = uid;
+    return bsearch(&key, pattern->texts, pattern->nvalues, sizeof *pattern->texts, compare_texts) !=
+           NULL;
+}
+
 static int value_matches(const match_pattern *pattern, value_text value)
 {
     if (value.nbytes == 0)
@@ -248,6 +267,8 @@ static int value_matches(const match_pattern *pattern, value_text value)
     }
     if (pattern->names != NULL)
         return name_patterns_match(pattern->names, pattern->nvalues, value);
+    if (pattern->vr == DCB_VR('U', 'I'))
+        return uid_matches(pattern, value);
     for (uint32_t i = 0; i < pattern->nvalues; i++) {
         if (text_matches(pattern, pattern->texts[i], value))
             return 1;

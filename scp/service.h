@@ -36,6 +36,7 @@ typedef struct service_request {
 typedef enum service_step {
     SERVICE_RESPONSE,     /* a pending response: send `command` with `identifier`, go on */
     SERVICE_SUBOPERATION, /* a C-STORE sub-operation: send `frame` on `suboperation_context_id` */
+    SERVICE_WORKING,      /* nothing to send yet: look for a cancel, call again */
     SERVICE_FINAL,        /* the last response: send `command` (with `identifier`), stop */
 } service_step;
 

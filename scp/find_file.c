@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* find_file.c - see find_file.h. */
+#include "find_file.h"
+
+#include "identifier.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void find_file_clear(find_file *file)
+{
+    free(file->path);
+    dcb_series_release(file->series);
+    dcb_dataset_close(file->dataset);
+    *file = (find_file){0};
+}
+
+static dcb_status fail(dcb_error *error, dcb_status status, const char *message)
+{
+    *error = (dcb_error){.status = status, .offset = UINT64_MAX};
+    snprintf(error->message, sizeof error->message, "%s", message);
+    return status;
+}
+
+static bool same_dataset(const dcb_dataset *a, const dcb_dataset *b);
+
+static bool same_element(const dcb_element *a, const dcb_element *b)
+{
+    if (b == NULL || a->vr != b->vr || a->nbytes != b->nbytes || a->nitems != b->nitems)
+        return false;
+    if (a->value != NULL && b->value != NULL && memcmp(a->value, b->value, a->nbytes) != 0)
+        return false;
+    for (uint32_t i = 0; i < a->nitems; i++) {
+        if (!same_dataset(a->items[i], b->items[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool same_dataset(const dcb_dataset *a, const dcb_dataset *b)
+{
+    if (dcb_dataset_count(a) != dcb_dataset_count(b))
+        return false;
+    for (size_t i = 0; i < dcb_dataset_count(a); i++) {
+        const dcb_element *element = dcb_dataset_at(a, i);
+        if (!same_element(element, dcb_dataset_find(b, element->tag)))
+            return false;
+    }
+    return true;
+}
+
+static dcb_status keep_common(dcb_dataset *dataset, dcb_series *series, uint32_t frame,
+                              dcb_error *error)
+{
+    dcb_dataset *other = NULL;
+    dcb_status status = dcb_series_dataset(&other, series, frame, true, error);
+    for (size_t i = dcb_dataset_count(dataset); status == DCB_OK && i > 0; i--) {
+        const dcb_element *element = dcb_dataset_at(dataset, i - 1);
+        if (!same_element(element, dcb_dataset_find(other, element->tag)))
+            dcb_dataset_remove(dataset, element->tag);
+    }
+    dcb_dataset_close(other);
+    return status;
+}
+
+static dcb_status open_series(find_file *file, series_pool *pool, const char *path,
+                              dcb_error *error)
+{
+    if (file->path != NULL && strcmp(file->path, path) == 0)
+        return DCB_OK;
+    find_file_clear(file);
+    file->path = strdup(path);
+    if (file->path == NULL)
+        return fail(error, DCB_ERR_NO_MEMORY, "out of memory");
+    dcb_status status = series_pool_get(&file->series, pool, path, error);
+    if (status != DCB_OK)
+        find_file_clear(file);
+    return status;
+}
+
+static bool agrees(const dcb_dataset *dataset, uint32_t tag, const char *uid)
+{
+    char found[72];
+    return dcb_dataset_get_text(dataset, tag, found, sizeof found) >= 0 && strcmp(found, uid) == 0;
+}
+
+dcb_status find_file_dataset(const dcb_dataset **out, find_file *file, series_pool *pool,
+                             query_level level, const index_instance *instance, dcb_error *error)
+{
+    *out = NULL;
+    dcb_status status = open_series(file, pool, instance->path, error);
+    if (status != DCB_OK)
+        return status;
+    dcb_dataset_close(file->dataset);
+    file->dataset = NULL;
+    const uint32_t nframes = dcb_series_get_info(file->series)->nframes;
+    status = dcb_series_dataset(&file->dataset, file->series, instance->frame, true, error);
+    if (status != DCB_OK)
+        return status;
+    if (!agrees(file->dataset, TAG_SERIES_INSTANCE_UID, instance->series_instance_uid) ||
+        !agrees(file->dataset, TAG_SOP_INSTANCE_UID, instance->sop_instance_uid))
+        return fail(error, DCB_ERR_CHANGED, "the file changed since it was indexed");
+    const uint32_t others[] = {0, nframes / 2, nframes - 1};
+    for (size_t i = 0; level < LEVEL_IMAGE && status == DCB_OK && i < 3; i++) {
+        if (others[i] != instance->frame && others[i] < nframes)
+            status = keep_common(file->dataset, file->series, others[i], error);
+    }
+    if (status == DCB_OK)
+        *out = file->dataset;
+    return status;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * instance_list.c - see instance_list.h.
+ *
+ * Invariant: every UID is shorter than UL_UID_SIZE, and the first of a file shares nothing.
+ */
+#include "instance_list.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct listed_instance {
+    uint32_t file, frame;
+    uint32_t tail;               /* in text */
+    uint8_t shared, tail_nbytes; /* characters of the file's first UID, then of text */
+};
+
+struct listed_file {
+    char *path;
+    size_t first; /* its first instance */
+};
+
+/* Room for one more of `size` bytes each (`more` of them). */
+static bool grow(void **array, size_t *capacity, size_t count, size_t more, size_t size)
+{
+    if (*capacity - count >= more)
+        return true;
+    const size_t wanted = (*capacity + more) * 2;
+    void *grown = realloc(*array, wanted * size);
+    if (grown == NULL)
+        return false;
+    *array = grown;
+    *capacity = wanted;
+    return true;
+}
+
+static bool add_file(instance_list *list, const char *path)
+{
+    if (list->nfiles > 0 && strcmp(list->files[list->nfiles - 1].path, path) == 0)
+        return true;
+    size_t capacity = list->files_capacity;
+    void *files = list->files;
+    const bool grown = grow(&files, &capacity, list->nfiles, 1, sizeof *list->files);
+    list->files = files;
+    list->files_capacity = (uint32_t)capacity;
+    if (!grown)
+        return false;
+    struct listed_file *file = &list->files[list->nfiles];
+    *file = (struct listed_file){strdup(path), list->count};
+    if (file->path == NULL)
+        return false;
+    list->nfiles++;
+    return true;
+}
+
+bool instance_list_add(instance_list *list, const index_instance *instance)
+{
+    const char *uid = instance->sop_instance_uid;
+    const size_t nbytes = strlen(uid);
+    if (nbytes >= UL_UID_SIZE || list->text_nbytes > UINT32_MAX - UL_UID_SIZE ||
+        !add_file(list, instance->path))
+        return false;
+    void *instances = list->instances, *text = list->text;
+    bool grown = grow(&instances, &list->capacity, list->count, 1, sizeof *list->instances);
+    list->instances = instances;
+    grown = grown && grow(&text, &list->text_capacity, list->text_nbytes, UL_UID_SIZE, 1);
+    list->text = text;
+    if (!grown)
+        return false;
+    const size_t first = list->files[list->nfiles - 1].first;
+    size_t shared = 0;
+    if (first < list->count) {
+        char first_uid[UL_UID_SIZE];
+        instance_list_uid(first_uid, list, first);
+        while (shared < nbytes && uid[shared] == first_uid[shared])
+            shared++;
+    }
+    list->instances[list->count++] = (struct listed_instance){
+        .file = list->nfiles - 1,
+        .frame = instance->frame,
+        .tail = (uint32_t)list->text_nbytes,
+        .shared = (uint8_t)shared,
+        .tail_nbytes = (uint8_t)(nbytes - shared),
+    };
+    memcpy(list->text + list->text_nbytes, uid + shared, nbytes - shared);
+    list->text_nbytes += nbytes - shared;
+    return true;
+}
+
+void instance_list_clear(instance_list *list)
+{
+    for (uint32_t i = 0; i < list->nfiles; i++)
+        free(list->files[i].path);
+    free(list->files);
+    free(list->instances);
+    free(list->text);
+    *list = (instance_list){0};
+}
+
+uint32_t instance_list_frame(const instance_list *list, size_t i)
+{
+    return list->instances[i].frame;
+}
+
+const char *instance_list_path(const instance_list *list, size_t i)
+{
+    return list->files[list->instances[i].file].path;
+}
+
+void instance_list_uid(char uid[UL_UID_SIZE], const instance_list *list, size_t i)
+{
+    const struct listed_instance *instance = &list->instances[i];
+    const struct listed_instance *first = &list->instances[list->files[instance->file].first];
+    memcpy(uid, list->text + first->tail, instance->shared);
+    memcpy(uid + instance->shared, list->text + instance->tail, instance->tail_nbytes);
+    uid[instance->shared + instance->tail_nbytes] = '\0';
+}
