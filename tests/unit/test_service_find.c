@@ -199,21 +199,19 @@ static const struct {
     {S,
      "00080018 UI 1.2.3.2|00080052 CS IMAGE|00081140 SQ [00081150 UI]|0020000D UI 1.2.4"
      "|0020000E UI 1.2.5",
-     "FF00 00080018 UI 1.2.3.2|00080052 CS IMAGE" AE
-     "|00081140 SQ [00081150 UI 1.2.840.10008.5.1.4.1.1.2][00081150 UI]|0020000D UI 1.2.4"
+     "FF00 00080018 UI 1.2.3.2|00080052 CS IMAGE" AE "|00081140 SQ [00081150 UI]|0020000D UI 1.2.4"
      "|0020000E UI 1.2.5\n"},
     {S,
      "00080018 UI 1.2.3.2|00080052 CS IMAGE|00081140 SQ [00081155 UI 1.9.99]"
      "|0020000D UI 1.2.4|0020000E UI 1.2.5",
      "FF00 00080018 UI 1.2.3.2|00080052 CS IMAGE" AE
-     "|00081140 SQ [00081155 UI][00081155 UI 1.9.99]|0020000D UI 1.2.4|0020000E UI 1.2.5\n"},
+     "|00081140 SQ [00081155 UI 1.9.99]|0020000D UI 1.2.4|0020000E UI 1.2.5\n"},
     {S,
      "00080018 UI 1.2.3.2|00080052 CS IMAGE|00081140 SQ [00081155 UI 1.9.98]"
      "|0020000D UI 1.2.4|0020000E UI 1.2.5",
      ""},
     {S, "00080018 UI 1.2.3.2|00080052 CS IMAGE|00081140 SQ|0020000D UI 1.2.4|0020000E UI 1.2.5",
-     "FF00 00080018 UI 1.2.3.2|00080052 CS IMAGE" AE
-     "|00081140 SQ [00081150 UI 1.2.840.10008.5.1.4.1.1.2][00081155 UI 1.9.99]"
+     "FF00 00080018 UI 1.2.3.2|00080052 CS IMAGE" AE "|00081140 SQ [00081155 UI 1.9.99]"
      "|0020000D UI 1.2.4|0020000E UI 1.2.5\n"},
     /* The file is gone: its keys are empty and FF01; where one must match, nothing is shown to. */
     {S, "00080052 CS SERIES|00180050 DS|0020000D UI 1.2|0020000E UI",
@@ -240,6 +238,46 @@ static void test_answers(void **state)
             test_run_end(&run);
         }
     }
+}
+
+/* Several items: any may match, and all are answered (PS3.4 C.2.2.2.6). */
+static void test_sequences(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *key, *answer; /* NULL: no match */
+    } rows[] = {
+        {"", "[00100020 LO ALT0|00100021 LO ISS0][00100020 LO ALT1|00100021 LO ISS1]"},
+        {"[]", "[00100020 LO ALT0|00100021 LO ISS0][00100020 LO ALT1|00100021 LO ISS1]"},
+        {"[00100021 LO]", "[00100021 LO ISS0][00100021 LO ISS1]"},
+        {"[00100020 LO ALT1]", "[00100020 LO ALT0][00100020 LO ALT1]"},
+        {"[00100020 LO ALT1|00100021 LO I*]",
+         "[00100020 LO ALT0|00100021 LO ISS0][00100020 LO ALT1|00100021 LO ISS1]"},
+        {"[00100020 LO ALT1|00100022 CS]",
+         "[00100020 LO ALT0|00100022 CS][00100020 LO ALT1|00100022 CS]"},
+        {"[00100020 LO ALT1|00100021 LO ISS0]", NULL},
+        {"[00100020 LO ALT2]", NULL},
+    };
+    test_archive phantom;
+    test_archive_create(&phantom);
+    free(test_archive_add(&phantom, TEST_DATA_DIR "/golden/ct_phantom_small/series.dcbs",
+                          "phantom.dcbs"));
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char *identifier = NULL, *expected = NULL;
+        assert_true(asprintf(&identifier, "00080052 CS PATIENT|00101002 SQ %s", rows[i].key) > 0);
+        assert_true(asprintf(&expected, "FF00 00080052 CS PATIENT" AE "|00101002 SQ %s\n",
+                             rows[i].answer != NULL ? rows[i].answer : "") > 0);
+        test_run run;
+        test_run_start(&run, &phantom, &service_find, P, UID_IMPLICIT_LE, identifier, NULL);
+        char *answers = collect(&run, UID_IMPLICIT_LE);
+        assert_string_equal(answers, rows[i].answer != NULL ? expected : "");
+        assert_int_equal(run.output.command.status, 0x0000);
+        test_run_end(&run);
+        free(answers);
+        free(expected);
+        free(identifier);
+    }
+    test_archive_remove(&phantom);
 }
 
 /* The first and only response is the refusal. */
@@ -441,10 +479,10 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),   cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_cancel),    cmocka_unit_test(test_dropped),
-        cmocka_unit_test(test_describe),  cmocka_unit_test(test_index_failures),
-        cmocka_unit_test(test_long_scan),
+        cmocka_unit_test(test_answers),        cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_refused),        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_dropped),        cmocka_unit_test(test_describe),
+        cmocka_unit_test(test_index_failures), cmocka_unit_test(test_long_scan),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
