@@ -2,21 +2,19 @@
 /*
  * association.c - the message loop of one association.
  *
- * Invariant: at most one operation runs (no asynchronous window is negotiated), and while it runs
- * the peer may send only C-CANCEL-RQ and the C-STORE-RSP that is due. What breaks the protocol ends
- * the association by A-ABORT; what is merely wrong with a request is answered with a status.
+ * Invariant: at most one operation runs (no asynchronous window is negotiated). What breaks the
+ * protocol ends the association by A-ABORT; what is merely wrong with a request is answered with a
+ * status.
  *
  * A release or abort in the middle of an operation is normal: the operation is finished unseen.
  */
-#include "association.h"
+#include "association_private.h"
 
-#include "incoming.h"
 #include "log.h"
 #include "negotiation.h"
 #include "node.h"
 #include "sop_classes.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,50 +22,21 @@
 
 #define IDENTIFIER_MAX (1u << 20)
 
-struct association {
-    association_setting setting;
-    ul_association *ul;
-    const ul_request *request;
-    uint32_t number;
-    uint16_t last_message_id; /* of our sub-operations */
-    incoming message;
-    pthread_mutex_t lock; /* busy, stopping */
-    bool busy;            /* an operation runs */
-    bool stopping;
-};
-
-typedef struct operation {
-    const service *service;
-    void *state;
-    dimse_command request;
-    const ul_context *context;
-    uint16_t awaited_id; /* of the C-STORE-RSP that is due */
-    bool awaiting;
-    uint16_t store_status;
-    uint32_t nresponses;
-    uint16_t status; /* of the final response */
-} operation;
-
-static double now_ms(void)
+double association_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
-static int to_ms(uint32_t seconds)
+int association_to_ms(uint32_t seconds)
 {
     return seconds < 2000000 ? (int)seconds * 1000 : 2000000000;
 }
 
-static int io_timeout_ms(const association *a)
-{
-    return to_ms(a->setting.node->options->io_timeout_s);
-}
-
 /* ---- Receiving ---- */
 
-static const ul_context *find_context(const association *a, uint8_t id)
+const ul_context *association_find_context(const association *a, uint8_t id)
 {
     for (uint32_t i = 0; i < a->request->ncontexts; i++) {
         const ul_context *context = &a->request->contexts[i];
@@ -77,13 +46,13 @@ static const ul_context *find_context(const association *a, uint8_t id)
     return NULL;
 }
 
-/* A whole message into a->message, or UL_TIMEOUT: what came of one by then is kept for the next
-   call. Once a message has begun, its rest has the I/O timeout, unless the caller only looks. */
-static ul_result receive(association *a, int timeout_ms, scp_error *error)
+ul_result association_receive(association *a, int timeout_ms, scp_error *error)
 {
     for (;;) {
         ul_pdv pdv;
-        int patience = timeout_ms != 0 && a->message.begun ? io_timeout_ms(a) : timeout_ms;
+        int patience = timeout_ms != 0 && a->message.begun
+                           ? association_to_ms(a->setting.node->options->io_timeout_s)
+                           : timeout_ms;
         ul_result result = ul_read_pdv(a->ul, &pdv, patience, error);
         if (result == UL_TIMEOUT && timeout_ms != 0 && a->message.begun) {
             scp_fail(error, "the peer stopped within a message");
@@ -91,7 +60,7 @@ static ul_result receive(association *a, int timeout_ms, scp_error *error)
         }
         if (result != UL_OK)
             return result;
-        if (find_context(a, pdv.context_id) == NULL) {
+        if (association_find_context(a, pdv.context_id) == NULL) {
             scp_fail(error, "a PDV on presentation context %u, which was not accepted",
                      pdv.context_id);
             return UL_FAILED;
@@ -109,9 +78,9 @@ static ul_result receive(association *a, int timeout_ms, scp_error *error)
 
 /* ---- Sending ---- */
 
-static ul_result send_response(association *a, const ul_context *context, dimse_command *response,
-                               const dimse_command *request, const uint8_t *identifier,
-                               size_t identifier_nbytes, scp_error *error)
+ul_result association_respond(association *a, const ul_context *context, dimse_command *response,
+                              const dimse_command *request, const uint8_t *identifier,
+                              size_t identifier_nbytes, scp_error *error)
 {
     uint8_t command[DIMSE_COMMAND_MAX];
     struct iovec slice = {(void *)(uintptr_t)identifier, identifier_nbytes};
@@ -128,7 +97,7 @@ static ul_result send_response(association *a, const ul_context *context, dimse_
                            error);
 }
 
-static ul_result send_status(association *a, const ul_context *context, uint16_t status,
+ul_result association_refuse(association *a, const ul_context *context, uint16_t status,
                              const char *comment, scp_error *error)
 {
     dimse_command response;
@@ -137,190 +106,7 @@ static ul_result send_status(association *a, const ul_context *context, uint16_t
     log_event(LOG_WARN, "request.refused", LOG_U("association", a->number),
               LOG_T("peer", a->request->peer_address), LOG_U("status", status),
               LOG_T("reason", comment));
-    return send_response(a, context, &response, &a->message.command, NULL, 0, error);
-}
-
-/* ---- One operation ---- */
-
-/* What comes while an operation runs. */
-static ul_result take_message(association *a, operation *op, scp_error *error)
-{
-    const dimse_command *command = &a->message.command;
-    const uint16_t answers = command->message_id_responded;
-    ul_result result = UL_OK;
-    if (command->command_field == DIMSE_C_CANCEL_RQ) {
-        if (answers == op->request.message_id && op->service->cancel != NULL)
-            op->service->cancel(op->state);
-    } else if (command->command_field == (DIMSE_C_STORE_RQ | DIMSE_RESPONSE) && op->awaiting &&
-               answers == op->awaited_id) {
-        op->awaiting = false;
-        op->store_status =
-            (command->present & DIMSE_HAS_STATUS) != 0 ? command->status : DIMSE_UNABLE_TO_PROCESS;
-    } else {
-        scp_fail(error, "command %04XH (message %u) while %s runs",
-                 (unsigned)command->command_field,
-                 (unsigned)((command->command_field & DIMSE_RESPONSE) != 0 ? answers
-                                                                           : command->message_id),
-                 op->service->name);
-        result = UL_FAILED;
-    }
-    incoming_reset(&a->message);
-    return result;
-}
-
-/* Looks for a C-CANCEL-RQ, without waiting. */
-static ul_result look_for_cancel(association *a, operation *op, scp_error *error)
-{
-    ul_result result;
-    while ((result = receive(a, 0, error)) == UL_OK) {
-        result = take_message(a, op, error);
-        if (result != UL_OK)
-            return result;
-    }
-    return result == UL_TIMEOUT ? UL_OK : result;
-}
-
-/* An instance goes out only on a context accepted for its SOP class, in a syntax that the context
-   carries: a service that mistakes itself costs that instance, not the peer's pixels. */
-static const ul_context *suboperation_context(const association *a, const service_output *out)
-{
-    const ul_context *context = find_context(a, out->suboperation_context_id);
-    if (context == NULL || !context->peer_is_scp ||
-        strcmp(context->abstract_syntax, dcb_frame_sop_class_uid(out->frame)) != 0 ||
-        !transfer_syntax_carries(context->accepted_syntax,
-                                 dcb_frame_transfer_syntax_uid(out->frame))) {
-        log_event(LOG_ERROR, "suboperation.context", LOG_U("association", a->number),
-                  LOG_U("context", out->suboperation_context_id),
-                  LOG_T("sop_class", dcb_frame_sop_class_uid(out->frame)),
-                  LOG_T("syntax", dcb_frame_transfer_syntax_uid(out->frame)));
-        return NULL;
-    }
-    return context;
-}
-
-static ul_result send_store(association *a, operation *op, const ul_context *context,
-                            const dcb_frame *frame, scp_error *error)
-{
-    uint8_t bytes[DIMSE_COMMAND_MAX];
-    dimse_command store = {
-        .present = DIMSE_HAS_MESSAGE_ID | DIMSE_HAS_PRIORITY | DIMSE_HAS_DATA_SET_TYPE,
-        .command_field = DIMSE_C_STORE_RQ,
-        .message_id = ++a->last_message_id,
-        .priority = op->request.priority,
-        .data_set_type = 1,
-    };
-    snprintf(store.affected_sop_class_uid, sizeof store.affected_sop_class_uid, "%s",
-             dcb_frame_sop_class_uid(frame));
-    snprintf(store.affected_sop_instance_uid, sizeof store.affected_sop_instance_uid, "%s",
-             dcb_frame_sop_instance_uid(frame));
-    size_t data_nbytes;
-    const uint8_t *data = dcb_frame_dataset(frame, &data_nbytes);
-    struct iovec slice = {(void *)(uintptr_t)data, data_nbytes};
-    op->awaited_id = store.message_id;
-    op->awaiting = true;
-    size_t n = dimse_command_encode(bytes, sizeof bytes, &store);
-    return ul_send_message(a->ul, context->id, bytes, n, &slice, 1, error);
-}
-
-static ul_result run_suboperation(association *a, operation *op, const service_output *out,
-                                  scp_error *error)
-{
-    const ul_context *context = suboperation_context(a, out);
-    op->store_status = DIMSE_UNABLE_TO_PROCESS;
-    if (context != NULL) {
-        ul_result result = send_store(a, op, context, out->frame, error);
-        const double until = now_ms() + io_timeout_ms(a);
-        while (result == UL_OK && op->awaiting) {
-            double left = until - now_ms();
-            result = receive(a, left > 1 ? (int)left : 1, error);
-            if (result == UL_OK) {
-                result = take_message(a, op, error);
-            } else if (result == UL_TIMEOUT) {
-                scp_fail(error, "no C-STORE-RSP within %u s",
-                         (unsigned)a->setting.node->options->io_timeout_s);
-                result = UL_FAILED;
-            }
-        }
-        if (result != UL_OK)
-            return result;
-    }
-    if (op->service->suboperation_done != NULL)
-        op->service->suboperation_done(op->state, op->store_status);
-    return UL_OK;
-}
-
-static ul_result drive(association *a, operation *op, scp_error *error)
-{
-    for (;;) {
-        ul_result result = look_for_cancel(a, op, error);
-        if (result != UL_OK)
-            return result;
-        service_output out = {0};
-        service_step step = op->service->next(op->state, &out);
-        if (step == SERVICE_WORKING)
-            continue;
-        if (step == SERVICE_SUBOPERATION) {
-            result = run_suboperation(a, op, &out, error);
-        } else {
-            op->nresponses++;
-            op->status = out.command.status;
-            result = send_response(a, op->context, &out.command, &op->request, out.identifier,
-                                   out.identifier_nbytes, error);
-        }
-        if (result != UL_OK || step == SERVICE_FINAL)
-            return result;
-    }
-}
-
-static void log_operation(const association *a, const operation *op, double started,
-                          uint64_t bytes_before, ul_result result)
-{
-    char detail[256] = "", status[8] = "none";
-    ul_traffic traffic;
-    if (op->service->describe != NULL)
-        op->service->describe(op->state, detail, sizeof detail);
-    if (result == UL_OK)
-        snprintf(status, sizeof status, "%04X", (unsigned)op->status);
-    ul_association_traffic(a->ul, &traffic);
-    const log_field fields[] = {
-        LOG_U("association", a->number),
-        LOG_T("peer", a->request->peer_address),
-        LOG_T("calling", a->request->calling_ae_title),
-        LOG_T("operation", op->service->name),
-        LOG_T("status", status),
-        LOG_U("responses", op->nresponses),
-        LOG_U("bytes", traffic.bytes_out - bytes_before),
-        LOG_MS("ms", now_ms() - started),
-        LOG_T("detail", detail),
-    };
-    const size_t n = sizeof fields / sizeof fields[0];
-    log_event_fields(LOG_INFO, "operation", fields, detail[0] != '\0' ? n : n - 1);
-}
-
-static ul_result run_operation(association *a, const service *kind, const ul_context *context,
-                               scp_error *error)
-{
-    const service_peer peer = {a->number, a->request};
-    const service_request request = {
-        .command = &a->message.command,
-        .context_id = context->id,
-        .transfer_syntax_uid = context->accepted_syntax,
-        .abstract_syntax_uid = context->abstract_syntax,
-        .identifier = dimse_has_data_set(&a->message.command) ? a->message.data : NULL,
-        .identifier_nbytes = a->message.data_nbytes,
-    };
-    operation op = {.service = kind, .request = a->message.command, .context = context};
-    const double started = now_ms();
-    ul_traffic traffic;
-    ul_association_traffic(a->ul, &traffic);
-    op.state = kind->start(a->setting.node, &peer, &request);
-    if (op.state == NULL)
-        return send_status(a, context, DIMSE_OUT_OF_RESOURCES, "out of memory", error);
-    incoming_reset(&a->message);
-    ul_result result = drive(a, &op, error);
-    log_operation(a, &op, started, traffic.bytes_out, result);
-    kind->finish(op.state);
-    return result;
+    return association_respond(a, context, &response, &a->message.command, NULL, 0, error);
 }
 
 /* ---- Requests ---- */
@@ -355,7 +141,7 @@ static const service *find_service(const association *a, uint16_t command_field)
 static ul_result answer(association *a, scp_error *error)
 {
     dimse_command *command = &a->message.command;
-    const ul_context *context = find_context(a, a->message.context_id);
+    const ul_context *context = association_find_context(a, a->message.context_id);
     /* No response is due to a cancel that comes too late, nor to a response. */
     if (command->command_field == DIMSE_C_CANCEL_RQ ||
         (command->command_field & DIMSE_RESPONSE) != 0)
@@ -366,20 +152,21 @@ static ul_result answer(association *a, scp_error *error)
     }
     const service *kind = find_service(a, command->command_field);
     if (kind == NULL)
-        return send_status(a, context, DIMSE_UNRECOGNIZED_OPERATION, "operation not supported",
-                           error);
+        return association_refuse(a, context, DIMSE_UNRECOGNIZED_OPERATION,
+                                  "operation not supported", error);
     if (command->affected_sop_class_uid[0] == '\0')
         snprintf(command->affected_sop_class_uid, sizeof command->affected_sop_class_uid, "%s",
                  context->abstract_syntax);
     if (strcmp(command->affected_sop_class_uid, context->abstract_syntax) != 0)
-        return send_status(a, context, DIMSE_SOP_CLASS_NOT_SUPPORTED,
-                           "SOP class is not the presentation context's", error);
+        return association_refuse(a, context, DIMSE_SOP_CLASS_NOT_SUPPORTED,
+                                  "SOP class is not the presentation context's", error);
     if (command_for(sop_class_kind(context->abstract_syntax)) != command->command_field)
-        return send_status(a, context, DIMSE_UNRECOGNIZED_OPERATION,
-                           "operation does not belong to the SOP class", error);
+        return association_refuse(a, context, DIMSE_UNRECOGNIZED_OPERATION,
+                                  "operation does not belong to the SOP class", error);
     if (a->message.data_too_long)
-        return send_status(a, context, DIMSE_UNABLE_TO_PROCESS, "identifier is over 1 MiB", error);
-    return run_operation(a, kind, context, error);
+        return association_refuse(a, context, DIMSE_UNABLE_TO_PROCESS, "identifier is over 1 MiB",
+                                  error);
+    return operation_run(a, kind, context, error);
 }
 
 /* False where the association must end now. */
@@ -397,7 +184,7 @@ static ul_result serve(association *a, scp_error *error)
     const uint32_t idle_s = a->setting.node->options->idle_timeout_s;
     ul_result result = UL_OK;
     while (result == UL_OK) {
-        result = receive(a, idle_s != 0 ? to_ms(idle_s) : -1, error);
+        result = association_receive(a, idle_s != 0 ? association_to_ms(idle_s) : -1, error);
         if (result == UL_TIMEOUT)
             scp_fail(error, "idle for %u s", (unsigned)idle_s);
         if (result != UL_OK)
@@ -479,7 +266,7 @@ static void log_end(const association *a, ul_result result, const scp_error *err
               result == UL_RELEASED ? "association.released" : "association.aborted",
               LOG_U("association", a->number), LOG_T("peer", a->request->peer_address),
               LOG_T("calling", a->request->calling_ae_title), LOG_U("bytes_in", traffic.bytes_in),
-              LOG_U("bytes_out", traffic.bytes_out), LOG_MS("ms", now_ms() - started),
+              LOG_U("bytes_out", traffic.bytes_out), LOG_MS("ms", association_now_ms() - started),
               LOG_T("reason", result == UL_RELEASED ? "released by the peer" : error->message));
 }
 
@@ -500,7 +287,7 @@ association *association_create(const association_setting *setting, ul_associati
 bool association_run(association *a, bool full)
 {
     scp_error error = SCP_ERROR_INIT;
-    const double started = now_ms();
+    const double started = association_now_ms();
     if (!answer_request(a, full))
         return false;
     ul_result result = ul_association_accept(a->ul, &error);

@@ -2,7 +2,7 @@
 /*
  * ul.h - the DICOM upper layer (PS3.8) as the node sees it: associations and the PDVs on them.
  *
- * DCMTK negotiates; it stays behind this header (ul_listener.cc, ul_association.cc). Nothing here knows what a message
+ * DCMTK negotiates; it stays behind this header (ul_listener.cc, ul_request.cc, ul_association.cc). Nothing here knows what a message
  * means: a PDV is bytes for a presentation context, whatever its transfer syntax, so that HTJ2K
  * works on every DCMTK.
  *

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ul_listener.cc - from a connection to a checked association request, on DCMTK.
+ * ul_listener.cc - the listening socket and what DCMTK sees of a connection.
  *
- * DCMTK is given our own connection class, made in the thread that waits in ul_receive. There the
- * whole A-ASSOCIATE-RQ is read and checked before DCMTK's parser sees it, under one deadline.
+ * DCMTK is given our own connection class, made in the thread that waits in ul_receive; it hands
+ * DCMTK's parser a request that ul_request.cc has read and checked.
  *
  * Threads: DCMTK's network object is only read after ul_listener_open; one thread at a time is
  * between accept and createConnection (the server's leader), any number are behind it.
@@ -12,16 +12,12 @@
 
 #include "dcmtk_log.h"
 #include "log.h"
-#include "ul_pdata.h"
-#include "ul_request_check.h"
 
 #include "dcmtk/config/osconfig.h" /* DCMTK wants it first */
 #include "dcmtk/dcmnet/assoc.h"
-#include "dcmtk/dcmnet/cond.h"
 #include "dcmtk/dcmnet/dcmlayer.h"
 #include "dcmtk/dcmnet/dcmtrans.h"
 #include "dcmtk/dcmnet/dul.h"
-#include "dcmtk/dcmnet/lst.h"
 
 #include <arpa/inet.h>
 #include <csignal>
@@ -102,65 +98,6 @@ void pending_end_oldest(ul_listener *l)
         ul_transport_interrupt(&l->oldest->transport);
 }
 
-/* ---- Reading the request ---- */
-
-ul_result request_failed(ul_association *a, ul_io io, size_t have)
-{
-    const ul_request *r = &a->request;
-    scp_error *error = &a->request_error;
-    switch (io) {
-    case UL_IO_TIMEOUT:
-        scp_fail(error, "%s:%u: no whole A-ASSOCIATE-RQ within %d ms", r->peer_address,
-                 r->peer_port, a->listener->options.request_timeout_ms);
-        return UL_TIMEOUT;
-    case UL_IO_WOKEN:
-        scp_fail(error, "%s:%u: ended while its A-ASSOCIATE-RQ was awaited", r->peer_address,
-                 r->peer_port);
-        return UL_STOPPED;
-    default:
-        scp_fail(error, "%s:%u: the peer hung up %s", r->peer_address, r->peer_port,
-                 have == 0 ? "without a word" : "within its A-ASSOCIATE-RQ");
-        return UL_ABORTED;
-    }
-}
-
-ul_result request_refused(ul_association *a, ul_abort_reason reason, const char *why)
-{
-    scp_fail(&a->request_error, "%s:%u: not an acceptable A-ASSOCIATE-RQ: %s",
-             a->request.peer_address, a->request.peer_port, why);
-    a->abort_source = 2;
-    a->abort_reason = reason;
-    ul_send_abort(a);
-    return UL_FAILED;
-}
-
-ul_result read_request(ul_association *a)
-{
-    uint8_t head[6];
-    ul_io io = ul_transport_read_all(&a->transport, head, sizeof head);
-    if (io != UL_IO_OK)
-        return request_failed(a, io, (size_t)a->transport.bytes_in);
-    if (head[0] != UL_PDU_ASSOCIATE_RQ)
-        return request_refused(
-            a, head[0] >= 1 && head[0] <= 7 ? ABORT_UNEXPECTED_PDU : ABORT_UNRECOGNIZED_PDU,
-            "another kind of PDU, or not DICOM (TLS perhaps)");
-    size_t nbytes = (size_t)head[2] << 24 | (size_t)head[3] << 16 | (size_t)head[4] << 8 | head[5];
-    if (nbytes > UL_REQUEST_MAX)
-        return request_refused(a, ABORT_INVALID_VALUE, "longer than 1 MiB");
-    a->request_pdu = static_cast<uint8_t *>(malloc(sizeof head + nbytes));
-    if (a->request_pdu == nullptr)
-        return request_refused(a, ABORT_INVALID_VALUE, "out of memory");
-    memcpy(a->request_pdu, head, sizeof head);
-    io = ul_transport_read_all(&a->transport, a->request_pdu + sizeof head, nbytes);
-    if (io != UL_IO_OK)
-        return request_failed(a, io, 6);
-    scp_error why;
-    if (ul_request_check(a->request_pdu + sizeof head, nbytes, &why) != 0)
-        return request_refused(a, ABORT_INVALID_VALUE, why.message);
-    a->request_end = sizeof head + nbytes;
-    return UL_OK;
-}
-
 /* ---- DCMTK's view of the connection ---- */
 
 /* The base class is told no socket: so it neither sets options on it nor closes it. */
@@ -173,7 +110,7 @@ class Connection : public DcmTCPConnection
 
     OFCondition serverSideHandshake() override
     {
-        owner_->request_result = read_request(owner_);
+        owner_->request_result = ul_request_read(owner_);
         pending_remove(owner_);
         return owner_->request_result == UL_OK ? EC_Normal : DUL_NETWORKCLOSED;
     }
@@ -258,79 +195,12 @@ DcmTransportConnection *TransportLayer::createConnection(DcmNativeSocketType soc
     a->connected = true;
     fcntl(socket, F_SETFD, FD_CLOEXEC);
     ul_transport_attach(&a->transport, socket);
-    a->transport.deadline_ms = ul_now_ms() + a->listener->options.request_timeout_ms;
+    a->transport.deadline_ms = ul_now_ms() + a->request_timeout_ms;
     note_peer(&a->request, socket);
     pending_add(a);
     if (a->on_accept != nullptr)
         a->on_accept(a->on_accept_context);
     return connection;
-}
-
-/* ---- What was proposed ---- */
-
-template <class T> T *list_first(LST_HEAD **list)
-{
-    if (*list == nullptr)
-        return nullptr;
-    T *node = reinterpret_cast<T *>(LST_Head(list));
-    if (node != nullptr)
-        LST_Position(list, reinterpret_cast<LST_NODE *>(node));
-    return node;
-}
-
-template <class T> T *list_next(LST_HEAD **list)
-{
-    return reinterpret_cast<T *>(LST_Next(list));
-}
-
-bool fill_context(ul_context *out, DUL_PRESENTATIONCONTEXT *proposed)
-{
-    out->id = proposed->presentationContextID;
-    ul_copy_trimmed(out->abstract_syntax, sizeof out->abstract_syntax, proposed->abstractSyntax);
-    const DUL_SC_ROLE role = proposed->proposedSCRole;
-    out->role_proposed = role != DUL_SC_ROLE_DEFAULT;
-    out->scu_proposed = role == DUL_SC_ROLE_SCU || role == DUL_SC_ROLE_SCUSCP;
-    out->scp_proposed = role == DUL_SC_ROLE_SCP || role == DUL_SC_ROLE_SCUSCP;
-    out->result = 2;
-
-    LST_HEAD **list = &proposed->proposedTransferSyntax;
-    const size_t n = *list != nullptr ? LST_Count(list) : 0;
-    out->syntaxes = static_cast<char(*)[UL_UID_SIZE]>(calloc(n + 1, UL_UID_SIZE));
-    if (out->syntaxes == nullptr)
-        return false;
-    for (auto *node = list_first<DUL_TRANSFERSYNTAX>(list); node != nullptr && out->nsyntaxes < n;
-         node = list_next<DUL_TRANSFERSYNTAX>(list))
-        ul_copy_trimmed(out->syntaxes[out->nsyntaxes++], UL_UID_SIZE, node->transferSyntax);
-    return true;
-}
-
-bool fill_request(ul_association *a)
-{
-    T_ASC_Parameters *params = a->dcmtk->params;
-    ul_request *r = &a->request;
-    const DUL_ASSOCIATESERVICEPARAMETERS *dul = &params->DULparams;
-    ul_copy_trimmed(r->calling_ae_title, sizeof r->calling_ae_title, dul->callingAPTitle);
-    ul_copy_trimmed(r->called_ae_title, sizeof r->called_ae_title, dul->calledAPTitle);
-    ul_copy_trimmed(r->application_context, sizeof r->application_context,
-                    dul->applicationContextName);
-    ul_copy_trimmed(r->implementation_class_uid, sizeof r->implementation_class_uid,
-                    dul->callingImplementationClassUID);
-    ul_copy_trimmed(r->implementation_version, sizeof r->implementation_version,
-                    dul->callingImplementationVersionName);
-    r->peer_max_pdu = static_cast<uint32_t>(dul->peerMaxPDU);
-    a->fragment_size = ul_fragment_size(r->peer_max_pdu);
-
-    LST_HEAD **list = &params->DULparams.requestedPresentationContext;
-    const size_t n = *list != nullptr ? LST_Count(list) : 0;
-    r->contexts = static_cast<ul_context *>(calloc(n + 1, sizeof *r->contexts));
-    if (r->contexts == nullptr)
-        return false;
-    for (auto *node = list_first<DUL_PRESENTATIONCONTEXT>(list);
-         node != nullptr && r->ncontexts < n; node = list_next<DUL_PRESENTATIONCONTEXT>(list)) {
-        if (!fill_context(&r->contexts[r->ncontexts++], node))
-            return false;
-    }
-    return true;
 }
 
 /* ---- Making and ending associations ---- */
@@ -341,6 +211,7 @@ ul_association *association_create(ul_listener *listener)
     if (a == nullptr)
         return nullptr;
     a->listener = listener;
+    a->request_timeout_ms = listener->options.request_timeout_ms;
     if (ul_transport_init(&a->transport, listener->stop_fd, listener->options.io_timeout_ms) != 0) {
         free(a);
         return nullptr;
@@ -397,32 +268,6 @@ ul_result await_connection(ul_listener *l)
     }
 }
 
-ul_result finish_request(ul_association *a, const OFCondition &condition, scp_error *error)
-{
-    if (a->request_result != UL_OK) {
-        scp_fail(error, "%s", a->request_error.message);
-        return a->request_result;
-    }
-    free(a->request_pdu);
-    a->request_pdu = nullptr;
-    a->request_pos = a->request_end = 0;
-    if (condition == DUL_UNSUPPORTEDPEERPROTOCOL) { /* DCMTK has sent A-ASSOCIATE-RJ 1/2/2 */
-        ul_transport_drain(&a->transport, ul_goodbye_ms);
-        scp_fail(error, "%s:%u: rejected, protocol version not supported", a->request.peer_address,
-                 a->request.peer_port);
-        return UL_FAILED;
-    }
-    if (condition.bad() || !fill_request(a)) {
-        ul_result result = request_refused(a, ABORT_INVALID_VALUE,
-                                           condition.bad() ? condition.text() : "out of memory");
-        scp_fail(error, "%s", a->request_error.message);
-        return result;
-    }
-    a->transport.deadline_ms = INT64_MAX;
-    a->transport.stop_fd = -1;
-    return UL_OK;
-}
-
 ul_result receive(ul_association **out, ul_listener *l, void (*on_accept)(void *), void *context,
                   scp_error *error)
 {
@@ -448,7 +293,7 @@ ul_result receive(ul_association **out, ul_listener *l, void (*on_accept)(void *
             pause_after_failure(l, condition.text());
     } while (a == nullptr || !a->connected);
 
-    ul_result result = finish_request(a, condition, error);
+    ul_result result = ul_request_finish(a, condition, error);
     if (result != UL_OK) {
         ul_association_close(a);
         return result;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ul_private.h - what ul_listener.cc and ul_association.cc share: the association's insides. Only
- * those two know DCMTK.
+ * ul_private.h - what ul_listener.cc, ul_request.cc and ul_association.cc share: the association's
+ * insides. Only those three know DCMTK.
  *
  * Invariant: DCMTK may delete its connection object at any time; the transport and its socket
  * belong to the ul_association, which lives until ul_association_close.
@@ -14,6 +14,7 @@
 #include "ul_transport.h"
 
 struct T_ASC_Association; /* DCMTK's */
+class OFCondition;
 
 /* PS3.8 table 9-26, reasons of source 2 (service-provider) */
 enum ul_abort_reason : uint8_t {
@@ -30,6 +31,7 @@ struct ul_association {
     ul_listener *listener;
     T_ASC_Association *dcmtk;
     ul_transport transport;
+    int request_timeout_ms;
     ul_request request;
     size_t fragment_size;
     bool connected; /* createConnection was called */
@@ -45,6 +47,11 @@ struct ul_association {
     ul_association *older, *newer;
 };
 
+/* Reads the whole A-ASSOCIATE-RQ into request_pdu; what is none is answered with A-ABORT. */
+ul_result ul_request_read(ul_association *association);
+/* Makes `request` of what DCMTK has parsed with that condition. */
+ul_result ul_request_finish(ul_association *association, const OFCondition &condition,
+                            scp_error *error);
 /* Sends A-ABORT with the association's source and reason, where that is still possible, and waits
    a moment for the peer to hang up. */
 void ul_send_abort(ul_association *association);

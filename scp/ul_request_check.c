@@ -2,7 +2,7 @@
 /* ul_request_check.c - a walk over the items and sub-items of an A-ASSOCIATE-RQ. */
 #include "ul_request_check.h"
 
-#include <stdbool.h>
+#include <string.h>
 
 enum {
     FIXED_BYTES = 68, /* version, reserved, AE titles, reserved */
@@ -186,4 +186,35 @@ int ul_request_check(const uint8_t *pdu, size_t nbytes, scp_error *error)
             return -1;
     }
     return 0;
+}
+
+static bool take_role(const item *it, const char *uid, bool *scu, bool *scp)
+{
+    const uint8_t *body = it->body.bytes + it->body.pos;
+    const size_t n = it->type == ITEM_ROLE ? get_u16(body) : 0;
+    size_t trimmed = n; /* some pad UIDs here too */
+    while (trimmed > 0 && (body[1 + trimmed] == '\0' || body[1 + trimmed] == ' '))
+        trimmed--;
+    if (it->type != ITEM_ROLE || trimmed != strlen(uid) || memcmp(body + 2, uid, trimmed) != 0)
+        return false;
+    *scu = body[2 + n] == 1;
+    *scp = body[3 + n] == 1;
+    return true;
+}
+
+bool ul_request_role(const uint8_t *pdu, size_t nbytes, const char *sop_class_uid, bool *scu,
+                     bool *scp)
+{
+    cursor c = {pdu, FIXED_BYTES, nbytes};
+    item it = {0}, sub = {0};
+    *scu = *scp = false;
+    while (left(&c) > 0 && next_item(&it, &c, "", NULL) == 0) {
+        if (it.type != ITEM_USER_INFORMATION)
+            continue;
+        while (left(&it.body) > 0 && next_item(&sub, &it.body, "", NULL) == 0) {
+            if (take_role(&sub, sop_class_uid, scu, scp))
+                return true;
+        }
+    }
+    return false;
 }

@@ -10,6 +10,7 @@
 
 #include "scp_error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,11 @@ extern "C" {
 /* pdu: everything after the 6-byte head. 0, or -1 with what is wrong. Another protocol version is
    not looked into: DCMTK answers that one. */
 int ul_request_check(const uint8_t *pdu, size_t nbytes, scp_error *error);
+
+/* The SCP/SCU role selection item for a SOP class in a request that was checked (PS3.7 D.3.3.4).
+   Returns false where there is none. */
+bool ul_request_role(const uint8_t *pdu, size_t nbytes, const char *sop_class_uid, bool *scu,
+                     bool *scp);
 
 #ifdef __cplusplus
 }

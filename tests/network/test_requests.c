@@ -27,6 +27,11 @@ static void test_answers(void **state)
          .role = CLIENT_SCU | CLIENT_SCP},
         {.id = 9, .abstract_syntax = CT, .syntaxes = {"1.2.840.10008.1.2.4.201"}, .nsyntaxes = 1},
         {.id = 11, .abstract_syntax = "1.2.3", .syntaxes = {EXPLICIT_LE}, .nsyntaxes = 1},
+        {.id = 253,
+         .abstract_syntax = "1.2.840.10008.5.1.4.1.1.128",
+         .syntaxes = {EXPLICIT_LE},
+         .nsyntaxes = 1,
+         .role_item = true}, /* of neither role */
         {.id = 255,
          .abstract_syntax = "1.2.840.10008.5.1.4.1.1.4",
          .syntaxes = {EXPLICIT_LE},
@@ -41,6 +46,7 @@ static void test_answers(void **state)
                     {0, IMPLICIT_LE, CLIENT_SCU},
                     {0, EXPLICIT_LE, CLIENT_SCP},
                     {0, "1.2.840.10008.1.2.4.201", CLIENT_SCP},
+                    {3, "", -1},
                     {3, "", -1},
                     {0, EXPLICIT_LE, -1}};
     const size_t n = sizeof contexts / sizeof contexts[0];

@@ -115,6 +115,31 @@ static void test_faults(void **state)
     assert_string_equal(error.message, "A-ASSOCIATE-RQ of 67 bytes, at least 68 are due");
 }
 
+static void test_roles(void **state)
+{
+    (void)state;
+    static const char items[] = "\x50\0\0\x17\x54\0\0\7\0\3"
+                                "1.2\0\1\x54\0\0\x08\0\4"
+                                "1.3\0\1\1";
+    static const struct {
+        const char *uid;
+        bool found, scu, scp;
+    } cases[] = {{"1.2", true, false, true},
+                 {"1.3", true, true, true},
+                 {"1.", false, false, false},
+                 {"1.22", false, false, false}};
+    memset(pdu, 0, FIXED);
+    pdu[1] = 1;
+    memcpy(pdu + FIXED, items, sizeof items - 1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool scu, scp;
+        assert_int_equal(ul_request_role(pdu, FIXED + sizeof items - 1, cases[i].uid, &scu, &scp),
+                         cases[i].found);
+        assert_int_equal(scu, cases[i].scu);
+        assert_int_equal(scp, cases[i].scp);
+    }
+}
+
 /* Every prefix and every changed byte, in a buffer of just that size: for the sanitizers. */
 static void test_mutations(void **state)
 {
@@ -144,6 +169,7 @@ static void test_mutations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_sound), cmocka_unit_test(test_faults),
+                                       cmocka_unit_test(test_roles),
                                        cmocka_unit_test(test_mutations)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

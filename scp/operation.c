@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * operation.c - one request answered by a service: its responses and C-STORE sub-operations.
+ *
+ * Invariant: while it runs the peer may send only C-CANCEL-RQ and the C-STORE-RSP that is due; a
+ * C-CANCEL-RQ is looked for before each of the service's steps. Whatever ends it, the service's
+ * finish is called.
+ */
+#include "association_private.h"
+
+#include "log.h"
+#include "node.h"
+#include "sop_classes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct operation {
+    const service *service;
+    void *state;
+    dimse_command request;
+    const ul_context *context;
+    uint16_t awaited_id; /* of the C-STORE-RSP that is due */
+    bool awaiting;
+    uint16_t store_status;
+    uint32_t nresponses;
+    uint16_t status; /* of the final response */
+} operation;
+
+static int io_timeout_ms(const association *a)
+{
+    return association_to_ms(a->setting.node->options->io_timeout_s);
+}
+
+/* What comes while an operation runs. */
+static ul_result take_message(association *a, operation *op, scp_error *error)
+{
+    const dimse_command *command = &a->message.command;
+    const uint16_t answers = command->message_id_responded;
+    ul_result result = UL_OK;
+    if (command->command_field == DIMSE_C_CANCEL_RQ) {
+        if (answers == op->request.message_id && op->service->cancel != NULL)
+            op->service->cancel(op->state);
+    } else if (command->command_field == (DIMSE_C_STORE_RQ | DIMSE_RESPONSE) && op->awaiting &&
+               answers == op->awaited_id) {
+        op->awaiting = false;
+        op->store_status =
+            (command->present & DIMSE_HAS_STATUS) != 0 ? command->status : DIMSE_UNABLE_TO_PROCESS;
+    } else {
+        scp_fail(error, "command %04XH (message %u) while %s runs",
+                 (unsigned)command->command_field,
+                 (unsigned)((command->command_field & DIMSE_RESPONSE) != 0 ? answers
+                                                                           : command->message_id),
+                 op->service->name);
+        result = UL_FAILED;
+    }
+    incoming_reset(&a->message);
+    return result;
+}
+
+/* Looks for a C-CANCEL-RQ, without waiting. */
+static ul_result look_for_cancel(association *a, operation *op, scp_error *error)
+{
+    ul_result result;
+    while ((result = association_receive(a, 0, error)) == UL_OK) {
+        result = take_message(a, op, error);
+        if (result != UL_OK)
+            return result;
+    }
+    return result == UL_TIMEOUT ? UL_OK : result;
+}
+
+/* An instance goes out only on a context accepted for its SOP class, in a syntax that the context
+   carries: a service that mistakes itself costs that instance, not the peer's pixels. */
+static const ul_context *suboperation_context(const association *a, const service_output *out)
+{
+    const ul_context *context = association_find_context(a, out->suboperation_context_id);
+    if (context == NULL || !context->peer_is_scp ||
+        strcmp(context->abstract_syntax, dcb_frame_sop_class_uid(out->frame)) != 0 ||
+        !transfer_syntax_carries(context->accepted_syntax,
+                                 dcb_frame_transfer_syntax_uid(out->frame))) {
+        log_event(LOG_ERROR, "suboperation.context", LOG_U("association", a->number),
+                  LOG_U("context", out->suboperation_context_id),
+                  LOG_T("sop_class", dcb_frame_sop_class_uid(out->frame)),
+                  LOG_T("syntax", dcb_frame_transfer_syntax_uid(out->frame)));
+        return NULL;
+    }
+    return context;
+}
+
+static ul_result send_store(association *a, operation *op, const ul_context *context,
+                            const dcb_frame *frame, scp_error *error)
+{
+    uint8_t bytes[DIMSE_COMMAND_MAX];
+    dimse_command store = {
+        .present = DIMSE_HAS_MESSAGE_ID | DIMSE_HAS_PRIORITY | DIMSE_HAS_DATA_SET_TYPE,
+        .command_field = DIMSE_C_STORE_RQ,
+        .message_id = ++a->last_message_id,
+        .priority = op->request.priority,
+        .data_set_type = 1,
+    };
+    snprintf(store.affected_sop_class_uid, sizeof store.affected_sop_class_uid, "%s",
+             dcb_frame_sop_class_uid(frame));
+    snprintf(store.affected_sop_instance_uid, sizeof store.affected_sop_instance_uid, "%s",
+             dcb_frame_sop_instance_uid(frame));
+    size_t data_nbytes;
+    const uint8_t *data = dcb_frame_dataset(frame, &data_nbytes);
+    struct iovec slice = {(void *)(uintptr_t)data, data_nbytes};
+    op->awaited_id = store.message_id;
+    op->awaiting = true;
+    size_t n = dimse_command_encode(bytes, sizeof bytes, &store);
+    return ul_send_message(a->ul, context->id, bytes, n, &slice, 1, error);
+}
+
+static ul_result run_suboperation(association *a, operation *op, const service_output *out,
+                                  scp_error *error)
+{
+    const ul_context *context = suboperation_context(a, out);
+    op->store_status = DIMSE_UNABLE_TO_PROCESS;
+    if (context != NULL) {
+        ul_result result = send_store(a, op, context, out->frame, error);
+        const double until = association_now_ms() + io_timeout_ms(a);
+        while (result == UL_OK && op->awaiting) {
+            double left = until - association_now_ms();
+            result = association_receive(a, left > 1 ? (int)left : 1, error);
+            if (result == UL_OK) {
+                result = take_message(a, op, error);
+            } else if (result == UL_TIMEOUT) {
+                scp_fail(error, "no C-STORE-RSP within %u s",
+                         (unsigned)a->setting.node->options->io_timeout_s);
+                result = UL_FAILED;
+            }
+        }
+        if (result != UL_OK)
+            return result;
+    }
+    if (op->service->suboperation_done != NULL)
+        op->service->suboperation_done(op->state, op->store_status);
+    return UL_OK;
+}
+
+static ul_result drive(association *a, operation *op, scp_error *error)
+{
+    for (;;) {
+        ul_result result = look_for_cancel(a, op, error);
+        if (result != UL_OK)
+            return result;
+        service_output out = {0};
+        service_step step = op->service->next(op->state, &out);
+        if (step == SERVICE_WORKING)
+            continue;
+        if (step == SERVICE_SUBOPERATION) {
+            result = run_suboperation(a, op, &out, error);
+        } else {
+            op->nresponses++;
+            op->status = out.command.status;
+            result = association_respond(a, op->context, &out.command, &op->request, out.identifier,
+                                         out.identifier_nbytes, error);
+        }
+        if (result != UL_OK || step == SERVICE_FINAL)
+            return result;
+    }
+}
+
+static void log_operation(const association *a, const operation *op, double started,
+                          uint64_t bytes_before, ul_result result)
+{
+    char detail[256] = "", status[8] = "none";
+    ul_traffic traffic;
+    if (op->service->describe != NULL)
+        op->service->describe(op->state, detail, sizeof detail);
+    if (result == UL_OK)
+        snprintf(status, sizeof status, "%04X", (unsigned)op->status);
+    ul_association_traffic(a->ul, &traffic);
+    const log_field fields[] = {
+        LOG_U("association", a->number),
+        LOG_T("peer", a->request->peer_address),
+        LOG_T("calling", a->request->calling_ae_title),
+        LOG_T("operation", op->service->name),
+        LOG_T("status", status),
+        LOG_U("responses", op->nresponses),
+        LOG_U("bytes", traffic.bytes_out - bytes_before),
+        LOG_MS("ms", association_now_ms() - started),
+        LOG_T("detail", detail),
+    };
+    const size_t n = sizeof fields / sizeof fields[0];
+    log_event_fields(LOG_INFO, "operation", fields, detail[0] != '\0' ? n : n - 1);
+}
+
+ul_result operation_run(association *a, const service *kind, const ul_context *context,
+                        scp_error *error)
+{
+    const service_peer peer = {a->number, a->request};
+    const service_request request = {
+        .command = &a->message.command,
+        .context_id = context->id,
+        .transfer_syntax_uid = context->accepted_syntax,
+        .abstract_syntax_uid = context->abstract_syntax,
+        .identifier = dimse_has_data_set(&a->message.command) ? a->message.data : NULL,
+        .identifier_nbytes = a->message.data_nbytes,
+    };
+    operation op = {.service = kind, .request = a->message.command, .context = context};
+    const double started = association_now_ms();
+    ul_traffic traffic;
+    ul_association_traffic(a->ul, &traffic);
+    op.state = kind->start(a->setting.node, &peer, &request);
+    if (op.state == NULL)
+        return association_refuse(a, context, DIMSE_OUT_OF_RESOURCES, "out of memory", error);
+    incoming_reset(&a->message);
+    ul_result result = drive(a, &op, error);
+    log_operation(a, &op, started, traffic.bytes_out, result);
+    kind->finish(op.state);
+    return result;
+}
