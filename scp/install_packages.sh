@@ -23,7 +23,11 @@ case "${1:-}" in
   *) echo "usage: install_packages.sh build|try|test" >&2; exit 2 ;;
 esac
 
-fail() { echo "install_packages.sh: $*" >&2; exit 1; }
+fail() {
+  [ ! -s "${log:-}" ] || tail -n 15 "$log" >&2
+  echo "install_packages.sh: $*" >&2
+  exit 1
+}
 
 missing() {
   local package

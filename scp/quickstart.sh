@@ -9,7 +9,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 
-fail() { echo "quickstart.sh: $*" >&2; exit 1; }
+fail() {
+  [ -z "${log:-}" ] || tail -n 15 "$log" >&2
+  echo "quickstart.sh: $*" >&2
+  exit 1
+}
 usage() { echo "usage: bash scp/quickstart.sh [--port N]" >&2; exit 2; }
 
 port=11112
@@ -64,9 +68,9 @@ tell() {
 Try in another terminal:
 
   findscu -S -aec DCBSCP -k QueryRetrieveLevel=STUDY -k PatientName -k PatientID \\
-    -k StudyDescription -k ModalitiesInStudy -k NumberOfStudyRelatedInstances localhost $n
+    -k StudyDescription -k ModalitiesInStudy -k NumberOfStudyRelatedInstances 127.0.0.1 $n
   getscu -P -aec DCBSCP -k QueryRetrieveLevel=PATIENT -k PatientID=SAMPLE-CT \\
-    -od $to localhost $n && ls $to
+    -od $to 127.0.0.1 $n && ls $to
 
 Ctrl-C stops it.
 TEXT
