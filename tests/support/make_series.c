@@ -34,7 +34,7 @@ int64_t made_sample(const make_series *what, uint32_t frame, size_t k)
 static void need(bool ok)
 {
     if (!ok) {
-        fprintf(stderr, "make_series: out of memory or not encodable\n");
+        fprintf(stderr, "make_series: out of memory\n");
         abort();
     }
 }
@@ -52,8 +52,12 @@ static make_frame encode_frame(const make_series *what, uint32_t frame)
     }
     make_frame out = {0};
     uint8_t *bytes = NULL;
-    need(dcb__encode(&bytes, &out.nbytes, samples, what->rows, what->columns, what->components,
-                     what->precision, !what->is_unsigned, NULL) == DCB_OK);
+    dcb_error error = DCB_ERROR_INIT;
+    if (dcb__encode(&bytes, &out.nbytes, samples, what->rows, what->columns, what->components,
+                    what->precision, !what->is_unsigned, &error) != DCB_OK) {
+        fprintf(stderr, "make_series: %s\n", error.message);
+        abort();
+    }
     out.bytes = bytes;
     free(samples);
     return out;
