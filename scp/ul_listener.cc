@@ -36,6 +36,8 @@ namespace
 {
 
 const int accept_pause_ms = 100; /* after a failed accept: no spinning without descriptors */
+const int room_pause_ms = 10;    /* the same while a silent connection is being closed */
+const int complaint_ms = 10000;  /* a failing accept is logged this often */
 const int listen_backlog = 512;
 
 class TransportLayer : public DcmTransportLayer
@@ -53,8 +55,8 @@ struct ul_listener {
     int stop_fd;
     uint16_t port;
     ul_listener_options options;
-    bool accept_failed; /* logged once for each spell; the waiting thread's own */
-    std::mutex lock;    /* oldest, newest, npending and the links of associations in that list */
+    int64_t complained_ms; /* when a failed accept was last logged; the waiting thread's own */
+    std::mutex lock;       /* oldest, newest, npending and the links of associations in that list */
     ul_association *oldest, *newest;
     uint32_t npending;
 };
@@ -91,11 +93,12 @@ void pending_remove(ul_association *a)
     l->npending--;
 }
 
-void pending_end_oldest(ul_listener *l)
+bool pending_end_oldest(ul_listener *l)
 {
     std::lock_guard<std::mutex> guard(l->lock);
     if (l->oldest != nullptr)
         ul_transport_interrupt(&l->oldest->transport);
+    return l->oldest != nullptr;
 }
 
 /* ---- DCMTK's view of the connection ---- */
@@ -246,13 +249,14 @@ bool out_of_descriptors(int fd)
 void pause_after_failure(ul_listener *l, const char *why)
 {
     const log_field reason = {"reason", LOG_FIELD_TEXT, why, 0, 0};
-    if (!l->accept_failed)
+    const int64_t now = ul_now_ms();
+    if (l->complained_ms == 0 || now - l->complained_ms >= complaint_ms) {
         log_event_fields(LOG_WARN, "listener.accept_failed", &reason, 1);
-    l->accept_failed = true;
-    if (out_of_descriptors(l->fd))
-        pending_end_oldest(l);
+        l->complained_ms = now;
+    }
+    const bool room_is_made = out_of_descriptors(l->fd) && pending_end_oldest(l);
     struct pollfd stop = {l->stop_fd, POLLIN, 0};
-    poll(&stop, 1, accept_pause_ms);
+    poll(&stop, 1, room_is_made ? room_pause_ms : accept_pause_ms);
 }
 
 /* UL_OK once there is something to accept. */

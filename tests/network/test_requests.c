@@ -5,7 +5,10 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void test_answers(void **state)
@@ -189,6 +192,46 @@ static void test_too_many_silent_peers(void **state)
         close(fds[i]);
 }
 
+/* The other process of the next test: more silent connections than the server has descriptors,
+   then an association. */
+static int crowd(fixture *f, const struct rlimit *limit)
+{
+    dimse_client client;
+    client_context echo = f->contexts[0];
+    setrlimit(RLIMIT_NOFILE, limit);
+    for (size_t i = 0; i < 100; i++) {
+        if (client_connect("127.0.0.1", f->client.port) < 0)
+            return 1;
+    }
+    if (client_open(&client, &f->client, &echo, 1) != CLIENT_OK)
+        return 2;
+    return client_release(&client) == CLIENT_RELEASED ? 0 : 3;
+}
+
+static void test_no_descriptors(void **state)
+{
+    fixture *f = *state;
+    struct rlimit limit, low;
+    int status = -1;
+    fixture_start(f);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    low = limit;
+    low.rlim_cur = 60;
+    setrlimit(RLIMIT_NOFILE, &low);
+    clock_t cpu = clock();
+    double started = fixture_now_ms();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(crowd(f, &limit));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    double used = (double)(clock() - cpu) / CLOCKS_PER_SEC;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    assert_int_equal(status, 0);
+    assert_true(fixture_now_ms() - started < 10000);
+    assert_true(used < 1); /* it does not spin */
+}
+
 /* A request that dribbles has one deadline for all of it. */
 static void test_slow_request(void **state)
 {
@@ -291,9 +334,11 @@ static void test_mutated_requests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_answers),      TEST(test_many_syntaxes), TEST(test_rejections),
-        TEST(test_limit),        TEST(test_silent_peers),  TEST(test_too_many_silent_peers),
-        TEST(test_slow_request), TEST(test_garbage),       TEST(test_mutated_requests),
+        TEST(test_answers),        TEST(test_many_syntaxes),
+        TEST(test_rejections),     TEST(test_limit),
+        TEST(test_silent_peers),   TEST(test_too_many_silent_peers),
+        TEST(test_no_descriptors), TEST(test_slow_request),
+        TEST(test_garbage),        TEST(test_mutated_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
