@@ -7,7 +7,7 @@
  *
  * Real values that the writer had to round (edge: slopes that differ by slice) stay under their
  * UIDs and Image Type: the references of other objects must still find them, and the difference is
- * less than one step of 65535. Derivation Description says so, where the source has none.
+ * less than one step of 65535.
  */
 #include "pixel_module.h"
 
@@ -19,7 +19,6 @@
 #include "value_text.h"
 #include "vr.h"
 
-#define TAG_DERIVATION     DCB_TAG(0x0008, 0x2111)
 #define TAG_SAMPLES        DCB_TAG(0x0028, 0x0002)
 #define TAG_PHOTOMETRIC    DCB_TAG(0x0028, 0x0004)
 #define TAG_PLANAR         DCB_TAG(0x0028, 0x0006)
@@ -228,10 +227,6 @@ static void put_rescale(module *m)
         put_number(m, TAG_SLOPE, m->header->slope);
         put_number(m, TAG_INTERCEPT, m->header->intercept);
     }
-    if (m->out->lossy_rescale && dcb__entry_find(m->entries, TAG_DERIVATION) == NULL &&
-        !dcb__entry_put_text(m->entries, TAG_DERIVATION, DCB_VR_ST,
-                             "Pixel values rescaled and rounded to 16 bits in storage"))
-        m->full = true;
 }
 
 static void put_format(module *m)

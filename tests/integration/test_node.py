@@ -79,6 +79,7 @@ class Operation(Archive):
             for again in (False, True):
                 with Node(self.archive, "--state", state, "--log-level", "debug") as node:
                     self.assertEqual((node.nseries, node.ninstances), (1, 8))
+                    node.wait_for_log("node.ready")
                     indexed = [line for line in node.log if "file.indexed" in line]
                     self.assertEqual(len(indexed), 0 if again else 1, node.log)
 

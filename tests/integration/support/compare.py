@@ -119,6 +119,46 @@ def _varies(siblings, path, element):
     return False
 
 
+def _lost_something(item, siblings, path):
+    """True where an item holds values that differ by slice or were dropped: if that is what the
+    item is for (a reference's UID, a code's value), the whole item is rightly left out."""
+    for element in item:
+        here = path + (element.tag,)
+        if element.VR == "SQ":
+            if any(_lost_something(inner, siblings, here + (-i - 1,))
+                   for i, inner in enumerate(element.value)):
+                return True
+        elif _binary_bytes(element) > MAX_BINARY or _varies(siblings, here, element):
+            return True
+    return False
+
+
+def _item_differences(sequence, found, siblings, path):
+    """Holds the served items against the source's in their order; items may be missing only where
+    they lost something."""
+    served, j, wrong = list(found.value), 0, []
+    for i, item in enumerate(sequence.value):
+        here = path + (-i - 1,)
+        if j < len(served):
+            here_wrong = differences(item, served[j], siblings, frozenset(), here)
+            left = len(sequence.value) - i
+            if not here_wrong or left <= len(served) - j:
+                wrong += here_wrong
+                j += 1
+                continue
+        if not _lost_something(item, siblings, here):
+            wrong.append(f"{here}: the item is missing")
+    if j < len(served):
+        wrong.append(f"{path}: {len(served) - j} items that the source does not have")
+    return wrong
+
+
+def _overlay_was_dropped(source, group):
+    """An overlay whose data the writer dropped is none: its group is left out."""
+    data = source.get((group, 0x3000))
+    return data is not None and _binary_bytes(data) > MAX_BINARY
+
+
 def differences(source, served, siblings, unattributable=frozenset(), path=()):
     """Lines that say what is wrong with `served`. siblings: the source data sets of all slices;
     unattributable: tags that the file does not attribute to slices (see make_dcbs)."""
@@ -138,6 +178,8 @@ def differences(source, served, siblings, unattributable=frozenset(), path=()):
                 wrong.append(f"{here}: empty in the source, has a value")
             continue
         if absent:
+            if element.tag.group >> 8 == 0x60 and _overlay_was_dropped(source, element.tag.group):
+                continue
             if not nested and tag in unattributable and _varies(siblings, here, element):
                 continue
             binary = element.VR in BINARY or isinstance(element.value, bytes)
@@ -145,18 +187,16 @@ def differences(source, served, siblings, unattributable=frozenset(), path=()):
                 continue
             if (nested or element.VR == "SQ") and _varies(siblings, here, element):
                 continue
-            if element.VR == "SQ" and all(len(item) == 0 for item in element.value):
+            if element.VR == "SQ" and all(
+                    len(item) == 0 or _lost_something(item, siblings, here + (-i - 1,))
+                    for i, item in enumerate(element.value)):
                 continue
             wrong.append(f"{here} {element.VR}: missing, source has {len(_values(element))} values")
             continue
         if tag == 0x00080005 and str(found.value) == "ISO_IR 192":
             continue  # text that the source's set cannot hold: the text itself is compared below
         if element.VR == "SQ":
-            if len(found.value) != len(element.value):
-                wrong.append(f"{here}: {len(found.value)} items, source has {len(element.value)}")
-                continue
-            for i, (a, b) in enumerate(zip(element.value, found.value)):
-                wrong += differences(a, b, siblings, unattributable, here + (-i - 1,))
+            wrong += _item_differences(element, found, siblings, here)
         elif not same_value(element, found):
             wrong.append(f"{here} {element.VR}: differs from the source")
     for element in served:
