@@ -50,8 +50,8 @@ constexpr bool decodes_empty_resolutions = true;
 constexpr std::size_t ssiz_offset = 42; /* of the first component in the codestream, then every 3 */
 
 /* What is added to signed samples to make them unsigned. OpenJPH sees unsigned samples only: 0.21
-   decides by uninitialised memory whether to bend negative ones (nlt_type3 in ojph_tile.cpp; no
-   release up to 0.22 is free of it). The coefficients are the same either way. */
+   decides by uninitialised memory whether to bend negative ones (nlt_type3 in ojph_tile.cpp,
+   mended in 0.24.2). The coefficients are the same either way. */
 std::uint32_t offset_of(unsigned precision, bool is_signed)
 {
     return is_signed ? 1u << (precision - 1) : 0;
