@@ -154,7 +154,7 @@ class Node:
         return run("getscu", model, "-od", folder, "-aec", self.ae_title, *options, *words,
                    *self.address(), check=check)
 
-    def client(self, subcommand, *words, check=True, timeout=120):
+    def client(self, subcommand, *options, check=True, timeout=120):
         """Our own test client: it proposes and sends what Debian's cannot."""
-        return run(CLIENT, subcommand, "--called", self.ae_title, *words, *self.address(),
+        return run(CLIENT, "--aec", self.ae_title, *options, *self.address(), subcommand,
                    check=check, timeout=timeout)
