@@ -191,11 +191,13 @@ int ul_request_check(const uint8_t *pdu, size_t nbytes, scp_error *error)
 static bool take_role(const item *it, const char *uid, bool *scu, bool *scp)
 {
     const uint8_t *body = it->body.bytes + it->body.pos;
-    const size_t n = it->type == ITEM_ROLE ? get_u16(body) : 0;
+    if (it->type != ITEM_ROLE || check_inner_uid(&it->body, 2, "", NULL) != 0)
+        return false;
+    const size_t n = get_u16(body);
     size_t trimmed = n; /* some pad UIDs here too */
     while (trimmed > 0 && (body[1 + trimmed] == '\0' || body[1 + trimmed] == ' '))
         trimmed--;
-    if (it->type != ITEM_ROLE || trimmed != strlen(uid) || memcmp(body + 2, uid, trimmed) != 0)
+    if (trimmed != strlen(uid) || memcmp(body + 2, uid, trimmed) != 0)
         return false;
     *scu = body[2 + n] == 1;
     *scp = body[3 + n] == 1;

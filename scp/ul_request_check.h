@@ -24,8 +24,8 @@ extern "C" {
    not looked into: DCMTK answers that one. */
 int ul_request_check(const uint8_t *pdu, size_t nbytes, scp_error *error);
 
-/* The SCP/SCU role selection item for a SOP class in a request that was checked (PS3.7 D.3.3.4).
-   Returns false where there is none. */
+/* The SCP/SCU role selection item for a SOP class (PS3.7 D.3.3.4). Returns false where there is
+   none, or none that can be read. */
 bool ul_request_role(const uint8_t *pdu, size_t nbytes, const char *sop_class_uid, bool *scu,
                      bool *scp);
 
