@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* base64.c - decoding of base64. Threads: any. */
+/* base64.c - base64 in both directions. Threads: any. */
 #include "base64.h"
 
 static int digit_of(unsigned char c)
@@ -35,4 +35,21 @@ bool dcb__base64_decode(uint8_t *to, size_t *decoded, const char *text, size_t n
     }
     *decoded = out;
     return true;
+}
+
+void dcb__base64_encode(char *to, const uint8_t *bytes, size_t nbytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < nbytes; i += 3) {
+        size_t have = nbytes - i < 3 ? nbytes - i : 3;
+        uint32_t bits = (uint32_t)bytes[i] << 16;
+        if (have > 1)
+            bits |= (uint32_t)bytes[i + 1] << 8;
+        if (have > 2)
+            bits |= bytes[i + 2];
+        *to++ = digits[bits >> 18];
+        *to++ = digits[bits >> 12 & 63];
+        *to++ = have > 1 ? digits[bits >> 6 & 63] : '=';
+        *to++ = have > 2 ? digits[bits & 63] : '=';
+    }
 }

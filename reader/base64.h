@@ -17,4 +17,11 @@ static inline size_t dcb__base64_room(size_t nbytes)
  */
 bool dcb__base64_decode(uint8_t *to, size_t *decoded, const char *text, size_t nbytes);
 
+/* Four characters for every three bytes, padded; no NUL. */
+static inline size_t dcb__base64_length(size_t nbytes)
+{
+    return (nbytes + 2) / 3 * 4;
+}
+void dcb__base64_encode(char *to, const uint8_t *bytes, size_t nbytes);
+
 #endif

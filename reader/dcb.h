@@ -102,8 +102,9 @@ typedef enum dcb_encoding {
     DCB_ENCODING_IMPLICIT_LE = 2, /* 1.2.840.10008.1.2 */
     DCB_ENCODING_EXPLICIT_BE = 3, /* 1.2.840.10008.1.2.2 (retired, PS3.5 2016b) */
     DCB_ENCODING_DEFLATED = 4,    /* 1.2.840.10008.1.2.1.99 */
+    DCB_ENCODING_DEFAULT = 255,   /* in calls: what dcb_open_options.encoding says */
 } dcb_encoding;
-#define DCB_ENCODING_COUNT 5
+#define DCB_ENCODING_COUNT 5 /* without DEFAULT */
 
 /* The transfer syntax UID of a decoded encoding; NULL for STORED, which depends on the frame. */
 const char *dcb_encoding_uid(dcb_encoding encoding);
@@ -175,10 +176,17 @@ typedef struct dcb_open_options {
     dcb_cache *cache;         /* NULL: frames are made anew at each call */
     uint32_t cache_frames;    /* this series' share of the cache, in frames; 0: only the budget */
     uint32_t prefetch_frames; /* how far ahead to read in the direction of travel; 0: not at all */
+    dcb_encoding encoding;    /* what DCB_ENCODING_DEFAULT means in calls on this series */
+    /* Asked between the steps of opening and of every call that reads or decodes, by the thread
+       that does the work: the caller's, or one that reads ahead. True ends the call with
+       DCB_ERR_CANCELLED; others who were waiting for its result do the work themselves. It must
+       not call libdcb. NULL: never. */
+    bool (*cancelled)(void *context);
+    void *cancel_context;
 } dcb_open_options;
 
 #define DCB_OPEN_OPTIONS_INIT                                                                      \
-    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0}
+    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL}
 
 /* Opens a file and reads everything but the frames: container, metadata, pixel header. The file
    must not be changed in place while it is open (replacing it by rename is fine); where it is,
@@ -374,10 +382,31 @@ dcb_status dcb_dataset_to_utf8(dcb_dataset *dataset, dcb_error *error);
    (0008,0005) in where it is needed. */
 dcb_status dcb_dataset_from_utf8(dcb_dataset *dataset, const char *charset, dcb_error *error);
 
-/* The data set of a frame without Pixel Data, as the decoded encodings hold it. With utf8, text is
-   UTF-8 as after dcb_dataset_to_utf8. */
+/* The DICOM JSON Model of a data set (PS3.18 F.2) in UTF-8; free() *json, which ends with a NUL that
+   nbytes does not count. Text must be UTF-8 already (dcb_dataset_to_utf8); what is not becomes
+   U+FFFD. All binary data are InlineBinary. DS and IS are numbers with the digits that they have,
+   and strings where they are none; so are SV and UV beyond 2^53, and the NaN and Infinity of FL and
+   FD. More than max_nbytes is DCB_ERR_LIMIT. */
+dcb_status dcb_dataset_to_json(char **json, size_t *nbytes, const dcb_dataset *dataset,
+                               uint64_t max_nbytes, dcb_error *error);
+
+/* ---- Metadata of a series ---------------------------------------------------------------------- */
+
+/* In place of a frame's number: only what is the same in all frames. */
+#define DCB_FRAME_SHARED UINT32_MAX
+
+/* The data set of a frame (or DCB_FRAME_SHARED) without Pixel Data, as the decoded encodings hold
+   it. With utf8, text is UTF-8 as after dcb_dataset_to_utf8. */
 dcb_status dcb_series_dataset(dcb_dataset **out, dcb_series *series, uint32_t frame, bool utf8,
                               dcb_error *error);
+/* One element of that data set, for a fraction of the price: *out holds it, and beside it the
+   (0008,0005) that its text is in. *shared (may be NULL) tells whether it is the same in all frames.
+   DCB_ERR_NOT_FOUND where the frame has none. */
+dcb_status dcb_series_element(dcb_dataset **out, bool *shared, dcb_series *series, uint32_t frame,
+                              uint32_t tag, bool utf8, dcb_error *error);
+/* dcb_dataset_to_json of dcb_series_dataset; the limit is max_meta_bytes. */
+dcb_status dcb_series_json(char **json, size_t *nbytes, dcb_series *series, uint32_t frame,
+                           dcb_error *error);
 
 #ifdef __cplusplus
 }

@@ -359,8 +359,9 @@ static void note_access(const request *asked, int64_t now_ms)
                           memory_order_relaxed);
 }
 
-static dcb_status get_by_load(dcb_frame **out, const request *asked, dcb__cache_load load,
-                              void *context, dcb_error *error)
+/* *loaded: the result is of this caller's own load. */
+static dcb_status load_or_wait(dcb_frame **out, bool *loaded, const request *asked,
+                               dcb__cache_load load, void *context, dcb_error *error)
 {
     dcb__cache_loading *mine = loading_create();
     if (mine == NULL)
@@ -373,6 +374,7 @@ static dcb_status get_by_load(dcb_frame **out, const request *asked, dcb__cache_
         return DCB_OK;
     }
     dcb__cache_loading *loading = join(asked);
+    *loaded = loading == NULL;
     if (loading == NULL) {
         loading = mine;
         mine = NULL;
@@ -382,6 +384,18 @@ static dcb_status get_by_load(dcb_frame **out, const request *asked, dcb__cache_
     }
     dcb_status status = loading_take(out, asked, loading, error);
     loading_free(mine);
+    return status;
+}
+
+/* That another's load was cancelled says nothing to those who waited for it. */
+static dcb_status get_by_load(dcb_frame **out, const request *asked, dcb__cache_load load,
+                              void *context, dcb_error *error)
+{
+    bool loaded = false;
+    dcb_status status;
+    do
+        status = load_or_wait(out, &loaded, asked, load, context, error);
+    while (status == DCB_ERR_CANCELLED && !loaded);
     return status;
 }
 

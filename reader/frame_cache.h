@@ -36,7 +36,8 @@ void dcb__cache_series_forget(dcb__cache_series *series);
 dcb_cache *dcb__cache_series_cache(const dcb__cache_series *series);
 
 /* One reference for the caller: from the cache, from another thread's load that is under way, or by
-   load. A failed load is told to all who waited and is not kept. now_ms is for last_access only. */
+   load. A failed load is told to all who waited and is not kept; after a cancelled one
+   (DCB_ERR_CANCELLED) they load themselves. now_ms is for last_access only. */
 dcb_status dcb__cache_get(dcb_frame **out, dcb__cache_series *series, uint32_t frame,
                           dcb_encoding encoding, int64_t now_ms, dcb__cache_load load,
                           void *context, dcb_error *error);

@@ -345,8 +345,12 @@ static dcb_status make_native(dcb_frame **out, dcb_series *series, uint32_t fram
     dcb__codestream header;
     uint8_t *codestream = NULL, *pixels = NULL;
     dcb_status status = dcb__frame_codestream(&codestream, &header, &place, series, frame, error);
-    if (status != DCB_OK)
+    if (status == DCB_OK)
+        status = dcb__source_check_cancelled(series->source, error);
+    if (status != DCB_OK) {
+        free(codestream);
         return status;
+    }
     uint64_t nbytes = (uint64_t)header.rows * header.columns * header.components *
                       dcb__codestream_sample_nbytes(&header);
     if (nbytes > MAX_PIXEL_VALUE) {
@@ -415,6 +419,8 @@ static dcb_status make_deflated(dcb_frame **out, dcb_series *series, uint32_t fr
     size_t nbytes = 0, packed_nbytes = 0;
     dcb_status status =
         make_native(&plain, series, frame, DCB_ENCODING_EXPLICIT_LE, variant, e, error);
+    if (status == DCB_OK)
+        status = dcb__source_check_cancelled(series->source, error);
     if (status == DCB_OK) {
         const uint8_t *bytes = dcb_frame_dataset(plain, &nbytes);
         status = deflate_dataset(&packed, &packed_nbytes, bytes, nbytes, error);

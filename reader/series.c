@@ -55,6 +55,14 @@ static dcb_status join_cache(dcb_series *series, dcb_cache *cache, dcb_error *er
     return status;
 }
 
+static dcb_status check_encoding(dcb_encoding encoding, dcb_error *error)
+{
+    if ((unsigned)encoding < DCB_ENCODING_COUNT)
+        return DCB_OK;
+    return dcb__fail(error, DCB_ERR_ARGUMENT, DCB_NO_OFFSET, "there is no encoding %d",
+                     (int)encoding);
+}
+
 /* Takes the source over, also where it fails. */
 static dcb_status open_source(dcb_series **out, dcb__source *source,
                               const dcb_open_options *options, dcb_error *error)
@@ -72,7 +80,11 @@ static dcb_status open_source(dcb_series **out, dcb__source *source,
     series->limits = own.limits;
     series->cache_frames = own.cache_frames;
     series->prefetch_frames = own.prefetch_frames;
-    dcb_status status = dcb__series_read(series, error);
+    series->encoding = own.encoding;
+    dcb__source_set_cancelled(source, own.cancelled, own.cancel_context);
+    dcb_status status = check_encoding(own.encoding, error);
+    if (status == DCB_OK)
+        status = dcb__series_read(series, error);
     if (status == DCB_OK)
         status = join_cache(series, own.cache, error);
     if (status != DCB_OK) {
@@ -154,7 +166,7 @@ const dcb_series_info *dcb_series_get_info(const dcb_series *series)
     return &series->info;
 }
 
-static dcb_status check_call(dcb_series *series, uint32_t frame, dcb_error *error)
+dcb_status dcb__series_check_call(dcb_series *series, uint32_t frame, dcb_error *error)
 {
     if (atomic_load_explicit(&series->closed, memory_order_relaxed))
         return dcb__fail(error, DCB_ERR_CLOSED, DCB_NO_OFFSET, "the series is closed");
@@ -168,7 +180,7 @@ static dcb_status check_call(dcb_series *series, uint32_t frame, dcb_error *erro
 dcb_status dcb_series_frame_info(dcb_frame_info *out, dcb_series *series, uint32_t frame,
                                  dcb_error *error)
 {
-    dcb_status status = check_call(series, frame, error);
+    dcb_status status = dcb__series_check_call(series, frame, error);
     dcb__codestream header;
     dcb__frame_place place;
     if (status == DCB_OK)
@@ -188,12 +200,13 @@ dcb_status dcb_series_frame(dcb_frame **out, dcb_series *series, uint32_t frame,
                             dcb_encoding encoding, dcb_error *error)
 {
     *out = NULL;
-    dcb_status status = check_call(series, frame, error);
+    dcb_status status = dcb__series_check_call(series, frame, error);
+    if (encoding == DCB_ENCODING_DEFAULT)
+        encoding = series->encoding;
+    if (status == DCB_OK)
+        status = check_encoding(encoding, error);
     if (status != DCB_OK)
         return status;
-    if ((unsigned)encoding >= DCB_ENCODING_COUNT)
-        return dcb__fail(error, DCB_ERR_ARGUMENT, DCB_NO_OFFSET, "there is no encoding %d",
-                         (int)encoding);
     if (series->cache == NULL)
         return dcb__instance_make(out, series, frame, encoding, error);
     struct timespec now;
@@ -238,7 +251,7 @@ dcb_status dcb_series_pixels(void **samples, size_t *nbytes, dcb_pixel_format *f
 {
     *samples = NULL;
     *nbytes = 0;
-    dcb_status status = check_call(series, frame, error);
+    dcb_status status = dcb__series_check_call(series, frame, error);
     if (status != DCB_OK)
         return status;
     uint8_t *codestream = NULL;
@@ -248,39 +261,14 @@ dcb_status dcb_series_pixels(void **samples, size_t *nbytes, dcb_pixel_format *f
     if (status != DCB_OK)
         return status;
     dcb_pixel_format own = dcb__pixel_format_of(series, &header);
-    status =
-        decode_reduced(samples, nbytes, &own, &header, &place, codestream, reduce, frame, error);
+    status = dcb__source_check_cancelled(series->source, error);
+    if (status == DCB_OK)
+        status = decode_reduced(samples, nbytes, &own, &header, &place, codestream, reduce, frame,
+                                error);
     if (status == DCB_OK)
         *format = own;
     free(codestream);
     return status;
-}
-
-dcb_status dcb_series_dataset(dcb_dataset **out, dcb_series *series, uint32_t frame, bool utf8,
-                              dcb_error *error)
-{
-    *out = NULL;
-    dcb_status status = check_call(series, frame, error);
-    uint8_t *bytes = NULL;
-    size_t nbytes = 0;
-    if (status == DCB_OK)
-        status = dcb__instance_dataset(&bytes, &nbytes, series, frame, error);
-    if (status != DCB_OK)
-        return status;
-    dcb_limits limits = series->limits;
-    limits.max_pixel_bytes = UINT64_MAX; /* the metadata met its own limit */
-    dcb_dataset *dataset = NULL;
-    status = dcb_dataset_parse(&dataset, bytes, nbytes, DCB_SYNTAX_EXPLICIT_LE, NULL, NULL, &limits,
-                               error);
-    free(bytes);
-    if (status == DCB_OK && utf8)
-        status = dcb_dataset_to_utf8(dataset, error);
-    if (status != DCB_OK) {
-        dcb_dataset_close(dataset);
-        return status;
-    }
-    *out = dataset;
-    return DCB_OK;
 }
 
 const char *dcb_encoding_uid(dcb_encoding encoding)

@@ -45,9 +45,13 @@ struct dcb_series {
     atomic_uchar *known; /* for each frame: 1 once its header was found to be the common one */
     _Atomic(dcb__variant *) variants[DCB_NVARIANTS][2]; /* native, UTF-8 */
     uint32_t cache_frames, prefetch_frames;
+    dcb_encoding encoding; /* of DCB_ENCODING_DEFAULT */
     dcb__cache_series *cache;    /* NULL: none */
     dcb__read_ahead *read_ahead; /* NULL: none */
 };
+
+/* series.c: DCB_ERR_CLOSED or DCB_ERR_RANGE where no call on this frame can be made. */
+dcb_status dcb__series_check_call(dcb_series *series, uint32_t frame, dcb_error *error);
 
 /* series_open.c: everything but the frames. */
 dcb_status dcb__series_read(dcb_series *series, dcb_error *error);

@@ -135,6 +135,8 @@ static dcb_status read_meta(dcb__json_document **document, dcb_series *series, d
     if (status == DCB_OK)
         status = decompress_meta(&json, &nbytes, series, packed, error);
     free(packed);
+    if (status == DCB_OK)
+        status = dcb__source_check_cancelled(series->source, error);
     if (status == DCB_OK) {
         series->info.meta_bytes = nbytes;
         status = dcb__json_parse(document, json, nbytes, series->limits.max_json_depth, "dicommeta",
@@ -193,7 +195,7 @@ static dcb_status read_shapes(dcb_series *series, const dcb__entries *entries, d
 
 /* The main header that frames are compared with: of the first frame that agrees with the metadata.
    That none does is no error: each frame will say so. */
-static void find_common(dcb_series *series)
+static dcb_status find_common(dcb_series *series, dcb_error *error)
 {
     uint32_t looked = 0;
     for (uint32_t i = 0; i < series->container.nframes && looked < MAX_CANDIDATES; i++) {
@@ -203,12 +205,23 @@ static void find_common(dcb_series *series)
         looked++;
         dcb__codestream header;
         dcb__frame_place place;
-        if (dcb__frame_header(&header, &place, series, i, NULL) == DCB_OK) {
+        dcb_error own = DCB_ERROR_INIT;
+        switch (dcb__frame_header(&header, &place, series, i, &own)) {
+        case DCB_OK:
             series->common = header;
             series->has_common = true;
-            return;
+            return DCB_OK;
+        case DCB_ERR_CANCELLED: /* these say nothing of the frame */
+        case DCB_ERR_CHANGED:
+        case DCB_ERR_NO_MEMORY:
+            if (error != NULL)
+                *error = own;
+            return own.status;
+        default:
+            break;
         }
     }
+    return DCB_OK;
 }
 
 static dcb_status complete_identity(dcb_series *series, dcb__entries *entries,
@@ -292,11 +305,14 @@ static dcb_status build(dcb_series *series, dcb__arena *arena, const dcb__json *
     /* dcb__frame_header compares with these. */
     series->info.pixel.bits_allocated = header.bits;
     series->info.pixel.is_signed = header.is_signed;
-    find_common(series);
+    status = find_common(series, error);
     const dcb__codestream *codestream = series->has_common ? &series->common : NULL;
-    status = complete_identity(series, &entries, &header, codestream, error);
+    if (status == DCB_OK)
+        status = complete_identity(series, &entries, &header, codestream, error);
     if (status == DCB_OK)
         status = dcb__pixel_module_apply(&module, &entries, n, &header, codestream, error);
+    if (status == DCB_OK)
+        status = dcb__source_check_cancelled(series->source, error);
     if (status == DCB_OK)
         status = dcb__model_create(&series->model, &entries, n, error);
     if (status == DCB_OK)

@@ -18,6 +18,9 @@
 #include "bytes.h"
 #include "dcb_error.h"
 
+/* A long read is done in such pieces, so that it can be cancelled in between. */
+#define PIECE (16u << 20)
+
 typedef enum source_kind { SOURCE_PATH, SOURCE_MEMORY, SOURCE_CALLBACKS } source_kind;
 
 struct dcb__source {
@@ -27,6 +30,8 @@ struct dcb__source {
     struct timespec modified;
     const uint8_t *memory;
     dcb_source_callbacks callbacks;
+    bool (*cancelled)(void *context); /* may be NULL */
+    void *cancel_context;
 };
 
 static dcb_status new_source(dcb__source **out, source_kind kind, uint64_t size, dcb_error *error)
@@ -101,6 +106,19 @@ void dcb__source_close(dcb__source *source)
     free(source);
 }
 
+void dcb__source_set_cancelled(dcb__source *source, bool (*cancelled)(void *context), void *context)
+{
+    source->cancelled = cancelled;
+    source->cancel_context = context;
+}
+
+dcb_status dcb__source_check_cancelled(const dcb__source *source, dcb_error *error)
+{
+    if (source->cancelled == NULL || !source->cancelled(source->cancel_context))
+        return DCB_OK;
+    return dcb__fail(error, DCB_ERR_CANCELLED, DCB_NO_OFFSET, "cancelled by the caller");
+}
+
 uint64_t dcb__source_size(const dcb__source *source)
 {
     return source->size;
@@ -140,6 +158,23 @@ static dcb_status read_path(const dcb__source *source, uint8_t *buffer, size_t n
     return status;
 }
 
+static dcb_status read_piece(const dcb__source *source, uint8_t *buffer, size_t nbytes,
+                             uint64_t offset, const char *what, dcb_error *error)
+{
+    int number = 0;
+    switch (source->kind) {
+    case SOURCE_PATH:
+        return read_path(source, buffer, nbytes, offset, what, error);
+    case SOURCE_MEMORY:
+        memcpy(buffer, source->memory + offset, nbytes);
+        break;
+    case SOURCE_CALLBACKS:
+        number = source->callbacks.read_at(source->callbacks.context, buffer, nbytes, offset);
+        break;
+    }
+    return number == 0 ? DCB_OK : fail_errno(error, offset, what, number);
+}
+
 dcb_status dcb__source_read(const dcb__source *source, void *buffer, size_t nbytes, uint64_t offset,
                             const char *what, dcb_error *error)
 {
@@ -147,18 +182,13 @@ dcb_status dcb__source_read(const dcb__source *source, void *buffer, size_t nbyt
         return dcb__fail(error, DCB_ERR_FORMAT, offset,
                          "%s: bytes %" PRIu64 " to %" PRIu64 " of a file of %" PRIu64, what, offset,
                          offset + nbytes, source->size);
-    if (nbytes == 0)
-        return DCB_OK;
-    switch (source->kind) {
-    case SOURCE_PATH:
-        return read_path(source, buffer, nbytes, offset, what, error);
-    case SOURCE_MEMORY:
-        memcpy(buffer, source->memory + offset, nbytes);
-        return DCB_OK;
-    case SOURCE_CALLBACKS: {
-        int number = source->callbacks.read_at(source->callbacks.context, buffer, nbytes, offset);
-        return number == 0 ? DCB_OK : fail_errno(error, offset, what, number);
+    dcb_status status = DCB_OK;
+    for (size_t at = 0; status == DCB_OK && at < nbytes;) {
+        size_t piece = nbytes - at < PIECE ? nbytes - at : PIECE;
+        status = dcb__source_check_cancelled(source, error);
+        if (status == DCB_OK)
+            status = read_piece(source, (uint8_t *)buffer + at, piece, offset + at, what, error);
+        at += piece;
     }
-    }
-    return dcb__fail(error, DCB_ERR_ARGUMENT, offset, "no such kind of source");
+    return status;
 }

@@ -21,6 +21,12 @@ dcb_status dcb__source_open_callbacks(dcb__source **out, const dcb_source_callba
                                       dcb_error *error);
 void dcb__source_close(dcb__source *source);
 
+/* The hook of dcb_open_options; set before any other thread has the source. */
+void dcb__source_set_cancelled(dcb__source *source, bool (*cancelled)(void *context),
+                               void *context);
+/* DCB_ERR_CANCELLED where the hook says so. Every read asks too, long ones in between. */
+dcb_status dcb__source_check_cancelled(const dcb__source *source, dcb_error *error);
+
 uint64_t dcb__source_size(const dcb__source *source);
 
 /* All of [offset, offset + nbytes) or an error: DCB_ERR_FORMAT where it ends past the end,

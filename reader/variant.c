@@ -10,8 +10,7 @@
 #define TAG_PHOTOMETRIC DCB_TAG(0x0028, 0x0004)
 #define TAG_PIXEL_DATA  DCB_TAG(0x7FE0, 0x0010)
 
-/* Tag and whole length of the element at bytes, which we wrote: its length is defined. */
-static uint32_t scan_element(const uint8_t *bytes, dcb_syntax syntax, size_t *nbytes)
+uint32_t dcb__scan_element(const uint8_t *bytes, dcb_syntax syntax, size_t *nbytes)
 {
     bool big = syntax == DCB_SYNTAX_EXPLICIT_BE;
     uint8_t head[12];
@@ -45,7 +44,7 @@ static void find_cuts(dcb__variant *variant)
             variant->pixel_column = i;
     }
     for (size_t at = 0, nbytes = 0; at < variant->shared_nbytes; at += nbytes) {
-        uint32_t tag = scan_element(variant->shared + at, variant->syntax, &nbytes);
+        uint32_t tag = dcb__scan_element(variant->shared + at, variant->syntax, &nbytes);
         while (column < form->ncolumns && form->columns[column].tag < tag)
             variant->cuts[column++] = at;
         if (!after && tag > TAG_PIXEL_DATA) {

@@ -33,4 +33,7 @@ void dcb__variant_free(dcb__variant *variant);
 void dcb__variant_write(dcb__writer *writer, const dcb__variant *variant, uint32_t slice,
                         dcb__part part);
 
+/* Tag and whole length of the element at bytes, which this library wrote: its length is defined. */
+uint32_t dcb__scan_element(const uint8_t *bytes, dcb_syntax syntax, size_t *nbytes);
+
 #endif

@@ -129,6 +129,23 @@ static void test_pixels_and_data_sets(void **state)
                 assert_non_null(dcb_dataset_find(dataset, DCB_TAG(0x0020, 0x000e)));
             dcb_dataset_close(dataset);
         }
+        failed = true;
+        for (unsigned n = 1; failed; n++) {
+            dcb_dataset *element;
+            char *json = NULL;
+            size_t nbytes;
+            dcb_error error = DCB_ERROR_INIT;
+            fail_alloc_at(n);
+            dcb_status status = dcb_series_element(&element, NULL, series, 0,
+                                                   DCB_TAG(0x0010, 0x0010), true, &error);
+            if (status == DCB_OK)
+                status = dcb_series_json(&json, &nbytes, series, 0, &error);
+            failed = fail_alloc_end();
+            check("element and JSON", n, failed, status, &error);
+            assert_true((status == DCB_OK) == (json != NULL));
+            dcb_dataset_close(element);
+            free(json);
+        }
         dcb_series_close(series);
     }
 }
