@@ -129,7 +129,7 @@ typedef struct storage {
 
 static int read_storage(void *context, void *buffer, size_t nbytes, uint64_t offset)
 {
-    memcpy(buffer, CONTENT + offset, nbytes);
+    memcpy(buffer, &CONTENT[offset], nbytes);
     return ((storage *)context)->number;
 }
 
