@@ -122,6 +122,7 @@ static bool put_fixed(dcb__entries *entries)
         {DCB_TAG(0x0010, 0x0040), DCB_VR('C', 'S'), ""},
         {DCB_TAG(0x0020, 0x0010), DCB_VR('S', 'H'), ""},
         {DCB_TAG(0x0020, 0x0011), DCB_VR('I', 'S'), "1"},
+        {DCB_TAG(0x0020, 0x0060), DCB_VR('C', 'S'), ""},
         {DCB_TAG(0x0020, 0x0020), DCB_VR('C', 'S'), ""},
     };
     bool ok = true;

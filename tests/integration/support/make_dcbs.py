@@ -38,9 +38,10 @@ def unattributable_tags(path):
 
 
 def write_dcbs(path, sections, meta, frames):
-    """Writes a file in DiCube's layout (format section 1), complete at once by rename."""
-    parts = [sections["status"], _zstd("-3", data=json.dumps(meta).encode()),
-             sections["space"], sections["pixel_header"]]
+    """Writes a file in DiCube's layout (format section 1), complete at once by rename. meta None:
+    without dicommeta."""
+    packed = b"" if meta is None else _zstd("-3", data=json.dumps(meta).encode())
+    parts = [sections["status"], packed, sections["space"], sections["pixel_header"]]
     fields, at = [], HEADER.size
     for part in parts:
         fields += [at, len(part)]
