@@ -146,7 +146,7 @@ static size_t read_sources(source_file *out, size_t room, const char *folder)
 static bool is_of_pixels(uint32_t tag)
 {
     return (tag >= 0x00280100 && tag <= 0x00280121) || tag == 0x00281052 || tag == 0x00281053 ||
-           tag == 0x00280002 || tag == 0x7FE00010 || tag == 0x00082111;
+           tag == 0x00280002 || tag == 0x7FE00010;
 }
 
 static double number_at(const char *text, int index)
