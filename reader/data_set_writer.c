@@ -152,7 +152,7 @@ void dcb__writer_element(dcb__writer *writer, uint32_t tag, dcb_vr vr, const voi
     if (padded > nbytes)
         to[nbytes] = own->pad;
     if (writer->syntax == DCB_SYNTAX_EXPLICIT_BE)
-        dcb__swap_value(own->vr, to, padded);
+        dcb__swap_value(info->vr, to, padded); /* UN is little endian everywhere (PS3.5 6.2.2) */
     writer->nbytes += head + padded;
 }
 
