@@ -228,6 +228,8 @@ static dcb_status make_room(packet *p, dcb__packet_walker *w, const dcb__packet_
         max_nodes = nnodes > max_nodes ? nnodes : max_nodes;
     }
     size_t nbytes = max_blocks * sizeof(block) + 2 * max_nodes;
+    if (nbytes == 0) /* only empty bands */
+        return DCB_OK;
     if (nbytes > w->capacity) {
         dcb__packet_walker_free(w);
         w->scratch = malloc(nbytes);
