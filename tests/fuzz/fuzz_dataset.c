@@ -6,13 +6,10 @@
  *
  * The first byte chooses the syntax (modulo 3) and the character set to write (the rest of it).
  */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dcb.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nbytes);
+#include "fuzz.h"
 
 static const char *const charsets[] = {"", "ISO_IR 100", "ISO 2022 IR 13\\ISO 2022 IR 87",
                                        "GB18030", "\\ISO 2022 IR 149"};
@@ -25,12 +22,6 @@ static dcb_vr lookup(void *context, uint32_t tag)
     return tag == 0x00080005 ? DCB_VR('C', 'S') : vrs[tag % (sizeof vrs / sizeof *vrs)];
 }
 
-static void check(bool condition)
-{
-    if (!condition)
-        abort();
-}
-
 typedef struct encoded {
     uint8_t *bytes;
     size_t nbytes;
@@ -39,13 +30,13 @@ typedef struct encoded {
 static encoded encode(const dcb_dataset *dataset, dcb_syntax syntax)
 {
     encoded made;
-    check(dcb_dataset_encode(&made.bytes, &made.nbytes, dataset, syntax, NULL) == DCB_OK);
+    FUZZ_CHECK(dcb_dataset_encode(&made.bytes, &made.nbytes, dataset, syntax, NULL) == DCB_OK);
     return made;
 }
 
 static void check_same(encoded a, encoded b)
 {
-    check(a.nbytes == b.nbytes && memcmp(a.bytes, b.bytes, a.nbytes) == 0);
+    FUZZ_CHECK(a.nbytes == b.nbytes && memcmp(a.bytes, b.bytes, a.nbytes) == 0);
     free(a.bytes);
     free(b.bytes);
 }
@@ -58,7 +49,7 @@ static void check_encodings(const dcb_dataset *dataset)
         dcb_dataset *again;
         dcb_status status =
             dcb_dataset_parse(&again, once.bytes, once.nbytes, syntax, NULL, NULL, NULL, NULL);
-        check(status == DCB_OK);
+        FUZZ_CHECK(status == DCB_OK);
         check_same(once, encode(again, syntax));
         dcb_dataset_close(again);
     }
@@ -69,11 +60,11 @@ static void check_text(dcb_dataset *dataset, const char *charset)
     if (dcb_dataset_to_utf8(dataset, NULL) != DCB_OK)
         return;
     encoded first = encode(dataset, DCB_SYNTAX_EXPLICIT_LE);
-    check(dcb_dataset_to_utf8(dataset, NULL) == DCB_OK);
+    FUZZ_CHECK(dcb_dataset_to_utf8(dataset, NULL) == DCB_OK);
     check_same(first, encode(dataset, DCB_SYNTAX_EXPLICIT_LE));
-    check(dcb_dataset_from_utf8(dataset, charset, NULL) == DCB_OK);
+    FUZZ_CHECK(dcb_dataset_from_utf8(dataset, charset, NULL) == DCB_OK);
     free(encode(dataset, DCB_SYNTAX_EXPLICIT_LE).bytes);
-    check(dcb_dataset_to_utf8(dataset, NULL) == DCB_OK);
+    FUZZ_CHECK(dcb_dataset_to_utf8(dataset, NULL) == DCB_OK);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nbytes)
@@ -85,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nbytes)
     dcb_status status = dcb_dataset_parse(&dataset, bytes + 1, nbytes - 1,
                                           (dcb_syntax)(bytes[0] % 3), lookup, NULL, NULL, &error);
     if (status != DCB_OK) {
-        check(dataset == NULL && error.status == status && error.message[0] != '\0');
+        FUZZ_CHECK(dataset == NULL && error.status == status && error.message[0] != '\0');
         return 0;
     }
     check_encodings(dataset);

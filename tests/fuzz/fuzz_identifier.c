@@ -6,23 +6,14 @@
  *
  * The first byte chooses the syntax (modulo 3), the SOP class and the purpose.
  */
-#include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dictionary.h"
 #include "find_filter.h"
 #include "find_response.h"
+#include "fuzz.h"
 #include "identifier.h"
 #include "match.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nbytes);
-
-static void check(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_answer(const scp_query *query)
 {
@@ -33,10 +24,10 @@ static void check_answer(const scp_query *query)
     if (find_response_make(&bytes, &nbytes, query, query->keys, query->keys, "FUZZ", NULL) !=
         DCB_OK)
         return; /* a value that the request's syntax held and this one cannot */
-    check(dcb_dataset_parse(&answer, bytes, nbytes, query->syntax, dictionary_vr, NULL, NULL,
-                            NULL) == DCB_OK);
-    check(dcb_dataset_get_text(answer, TAG_QUERY_RETRIEVE_LEVEL, level, sizeof level) > 0);
-    check(strcmp(level, query_level_name(query->level)) == 0);
+    FUZZ_CHECK(dcb_dataset_parse(&answer, bytes, nbytes, query->syntax, dictionary_vr, NULL, NULL,
+                                 NULL) == DCB_OK);
+    FUZZ_CHECK(dcb_dataset_get_text(answer, TAG_QUERY_RETRIEVE_LEVEL, level, sizeof level) > 0);
+    FUZZ_CHECK(strcmp(level, query_level_name(query->level)) == 0);
     dcb_dataset_close(answer);
     free(bytes);
 }
@@ -46,14 +37,14 @@ static void check_find(const scp_query *query)
     scp_matcher *matcher = NULL;
     uint32_t offending = 0;
     const matcher_status status = matcher_create(&matcher, query->keys, &offending);
-    check((status == MATCHER_BAD_KEY) == (offending != 0));
-    check(status == MATCHER_OK || status == MATCHER_BAD_KEY);
+    FUZZ_CHECK((status == MATCHER_BAD_KEY) == (offending != 0));
+    FUZZ_CHECK(status == MATCHER_OK || status == MATCHER_BAD_KEY);
     if (status == MATCHER_OK) {
         const int matches = matcher_matches(matcher, query->keys);
-        check(matches == 0 || matches == 1);
-        check(matches == 1 || matcher_count(matcher) > 0);
+        FUZZ_CHECK(matches == 0 || matches == 1);
+        FUZZ_CHECK(matches == 1 || matcher_count(matcher) > 0);
         find_filter filter;
-        check(find_filter_make(&filter, query));
+        FUZZ_CHECK(find_filter_make(&filter, query));
         find_filter_clear(&filter);
     }
     matcher_close(matcher);
@@ -76,14 +67,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nbytes)
     scp_query query;
     query_fault fault;
     if (!identifier_read(&query, purpose, &request, &fault)) {
-        check(fault.status != 0 && fault.comment[0] != '\0');
+        FUZZ_CHECK(fault.status != 0 && fault.comment[0] != '\0');
     } else {
         const int top = query.model == MODEL_PATIENT_ROOT ? LEVEL_PATIENT : LEVEL_STUDY;
         for (int level = top; level < QUERY_LEVELS; level++) {
             const uint32_t count = query.unique[level].count;
-            check(level >= (int)query.level || count == 1);
-            check(level <= (int)query.level || count == 0);
-            check(level != (int)query.level || purpose == QUERY_FIND || count > 0);
+            FUZZ_CHECK(level >= (int)query.level || count == 1);
+            FUZZ_CHECK(level <= (int)query.level || count == 0);
+            FUZZ_CHECK(level != (int)query.level || purpose == QUERY_FIND || count > 0);
         }
         if (purpose == QUERY_FIND)
             check_find(&query);
