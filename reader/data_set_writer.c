@@ -81,6 +81,11 @@ static uint8_t *reserve(dcb__writer *writer, size_t nbytes)
     return writer->bytes + writer->nbytes;
 }
 
+void dcb__writer_reserve(dcb__writer *writer, size_t nbytes)
+{
+    reserve(writer, nbytes);
+}
+
 void dcb__writer_append(dcb__writer *writer, const void *bytes, size_t nbytes)
 {
     if (nbytes == 0)

@@ -26,6 +26,8 @@ void dcb__writer_free(dcb__writer *writer);
 dcb_status dcb__writer_finish(uint8_t **bytes, size_t *nbytes, dcb__writer *writer,
                               dcb_error *error);
 
+/* Makes room for nbytes more at once, where the size is known. */
+void dcb__writer_reserve(dcb__writer *writer, size_t nbytes);
 void dcb__writer_append(dcb__writer *writer, const void *bytes, size_t nbytes);
 
 /* A whole element. value is little-endian, of any length: it is padded as the VR asks (NUL for UI

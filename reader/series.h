@@ -45,7 +45,7 @@ struct dcb_series {
     atomic_uchar *known; /* for each frame: 1 once its header was found to be the common one */
     _Atomic(dcb__variant *) variants[DCB_NVARIANTS][2]; /* native, UTF-8 */
     uint32_t cache_frames, prefetch_frames;
-    dcb_encoding encoding; /* of DCB_ENCODING_DEFAULT */
+    dcb_encoding encoding;       /* of DCB_ENCODING_DEFAULT */
     dcb__cache_series *cache;    /* NULL: none */
     dcb__read_ahead *read_ahead; /* NULL: none */
 };
@@ -56,7 +56,7 @@ dcb_status dcb__series_check_call(dcb_series *series, uint32_t frame, dcb_error 
 /* series_open.c: everything but the frames. */
 dcb_status dcb__series_read(dcb_series *series, dcb_error *error);
 
-/* instance.c */
+/* frame_codestream.c */
 
 /* The main header of a frame, checked against the metadata; place is set too. Where it was read
    before, it is the common one's, without what only decoders need. */
@@ -65,13 +65,18 @@ dcb_status dcb__frame_header(dcb__codestream *out, dcb__frame_place *place, dcb_
 /* The whole codestream, checked; free() *bytes. */
 dcb_status dcb__frame_codestream(uint8_t **bytes, dcb__codestream *header, dcb__frame_place *place,
                                  dcb_series *series, uint32_t frame, dcb_error *error);
+/* The same to `to`, which has place->nbytes. */
+dcb_status dcb__read_codestream(uint8_t *to, dcb__codestream *header, dcb_series *series,
+                                uint32_t frame, const dcb__frame_place *place, dcb_error *error);
+/* What the metadata and the header say of a codestream's pixels. */
+dcb_pixel_format dcb__pixel_format_of(const dcb_series *series, const dcb__codestream *header);
+
+/* instance.c */
+
 /* The instance, made anew: a dcb__cache_load. */
 dcb_status dcb__instance_make(dcb_frame **out, void *series, uint32_t frame, dcb_encoding encoding,
                               dcb_error *error);
 /* The data set without Pixel Data in Explicit VR Little Endian; free() *bytes. */
 dcb_status dcb__instance_dataset(uint8_t **bytes, size_t *nbytes, dcb_series *series,
                                  uint32_t frame, dcb_error *error);
-/* What the metadata and the header say of a codestream's pixels. */
-dcb_pixel_format dcb__pixel_format_of(const dcb_series *series, const dcb__codestream *header);
-
 #endif
