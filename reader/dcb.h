@@ -408,6 +408,26 @@ dcb_status dcb_series_element(dcb_dataset **out, bool *shared, dcb_series *serie
 dcb_status dcb_series_json(char **json, size_t *nbytes, dcb_series *series, uint32_t frame,
                            dcb_error *error);
 
+/* ---- Checking --------------------------------------------------------------------------------- */
+
+/* In place of a frame's number: the problem is of the whole file. */
+#define DCB_NO_FRAME UINT32_MAX
+
+/* Told of each problem that a check finds. problem is borrowed for the call; its message does not
+   begin with the frame's number. */
+typedef void (*dcb_problem_report)(void *context, uint32_t frame, const dcb_error *problem);
+
+/* Holds all but the frames against the format, what reading forgives included: bytes that belong
+   to nothing, dicom_status, dicommeta's rules, UIDs (present, well-formed, unique), space. DCB_OK
+   where the check could be made, whatever it found. */
+dcb_status dcb_series_verify(dcb_series *series, dcb_problem_report report, void *context,
+                             dcb_error *error);
+/* Checks one frame, past the cache: its place, the codestream's form and every packet; all codecs
+   give the same samples; its data set and each encoding can be made and hold the same elements and
+   samples when they are parsed again. Frames may be checked by several threads at once. */
+dcb_status dcb_series_verify_frame(dcb_series *series, uint32_t frame, dcb_problem_report report,
+                                   void *context, dcb_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -18,6 +18,7 @@
 #include "pixel_header.h"
 #include "read_ahead.h"
 #include "series_model.h"
+#include "space.h"
 #include "variant.h"
 
 /* Variants: by syntax, and STORED where its Photometric Interpretation is another. */
@@ -53,8 +54,15 @@ struct dcb_series {
 /* series.c: DCB_ERR_CLOSED or DCB_ERR_RANGE where no call on this frame can be made. */
 dcb_status dcb__series_check_call(dcb_series *series, uint32_t frame, dcb_error *error);
 
-/* series_open.c: everything but the frames. */
+/* series_open.c */
+
+/* Everything but the frames. */
 dcb_status dcb__series_read(dcb_series *series, dcb_error *error);
+/* dicommeta unpacked; free() *json, which has DCB_JSON_PADDING. */
+dcb_status dcb__series_unpack_meta(uint8_t **json, size_t *nbytes, const dcb_series *series,
+                                   dcb_error *error);
+/* *out is not known where the section is absent or makes no sense. */
+dcb_status dcb__series_read_space(dcb__space *out, const dcb_series *series, dcb_error *error);
 
 /* frame_codestream.c */
 

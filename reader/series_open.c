@@ -125,22 +125,32 @@ static dcb_status decompress_meta(uint8_t **json, size_t *nbytes, const dcb_seri
     return status;
 }
 
-static dcb_status read_meta(dcb__json_document **document, dcb_series *series, dcb_error *error)
+dcb_status dcb__series_unpack_meta(uint8_t **json, size_t *nbytes, const dcb_series *series,
+                                   dcb_error *error)
 {
     const dcb_section *section = &series->container.sections[DCB_SECTION_DICOMMETA];
-    uint8_t *packed = NULL, *json = NULL;
-    size_t nbytes = 0;
+    uint8_t *packed = NULL;
+    *json = NULL;
+    *nbytes = 0;
     dcb_status status =
         dcb__container_section(&packed, series->source, section, 0, "dicommeta", error);
     if (status == DCB_OK)
-        status = decompress_meta(&json, &nbytes, series, packed, error);
+        status = decompress_meta(json, nbytes, series, packed, error);
     free(packed);
+    return status;
+}
+
+static dcb_status read_meta(dcb__json_document **document, dcb_series *series, dcb_error *error)
+{
+    uint8_t *json = NULL;
+    size_t nbytes = 0;
+    dcb_status status = dcb__series_unpack_meta(&json, &nbytes, series, error);
     if (status == DCB_OK)
         status = dcb__source_check_cancelled(series->source, error);
     if (status == DCB_OK) {
         series->info.meta_bytes = nbytes;
         status = dcb__json_parse(document, json, nbytes, series->limits.max_json_depth, "dicommeta",
-                                 section->offset, error);
+                                 series->container.sections[DCB_SECTION_DICOMMETA].offset, error);
     }
     free(json);
     return status;
@@ -160,7 +170,7 @@ static dcb_status read_pixel_header(dcb__pixel_header *out, const dcb_series *se
     return status;
 }
 
-static dcb_status read_space(dcb__space *out, const dcb_series *series, dcb_error *error)
+dcb_status dcb__series_read_space(dcb__space *out, const dcb_series *series, dcb_error *error)
 {
     const dcb_section *section = &series->container.sections[DCB_SECTION_SPACE];
     uint8_t *bytes = NULL;
@@ -236,7 +246,7 @@ static dcb_status complete_identity(dcb_series *series, dcb__entries *entries,
     if (status == DCB_OK && !series->info.has_meta) {
         dcb__space space = {0};
         if (series->info.has_space)
-            status = read_space(&space, series, error);
+            status = dcb__series_read_space(&space, series, error);
         if (status == DCB_OK)
             status = dcb__bare_series_fill(entries, n, &content, &space, header,
                                            codestream != NULL ? codestream->rows : 0,

@@ -11,6 +11,7 @@ static const char USAGE[] =
     "       dcbtool extract FILE [-f N[,N-N]... | --all] [-o DIR]\n"
     "                       [--syntax htj2k|explicit|implicit]\n"
     "       dcbtool preview FILE [-f N] [--window C,W] [--size PX] -o OUT.png\n"
+    "       dcbtool verify FILE|DIR... [--jobs N]\n"
     "Looks into DiCube .dcbs files and takes DICOM instances out of them.\n"
     "\n"
     "info      tells what a file holds: patient, study, series, image, encoding, sections.\n"
@@ -29,11 +30,17 @@ static const char USAGE[] =
     "  --size PX            the longer side of a frame or of a tile [as it is; tiles 128]\n"
     "  -o, --output FILE    where to\n"
     "\n"
+    "verify    checks files, and all .dcbs files of folders, against the format: what lies where,\n"
+    "          metadata, UIDs, every codestream by every decoder, every frame in every encoding.\n"
+    "          One line for each problem, PATH: frame N: what; then a summary.\n"
+    "  -j, --jobs N         threads [one for each processor]\n"
+    "\n"
     "  --version            print the version and exit\n"
     "  --help               print this and exit\n"
     "\n"
     "A damaged frame is reported and the others are written.\n"
-    "Exit status: 0 all done, 1 something could not be read or written, 2 wrong usage.\n";
+    "Exit status: 0 all done and well, 1 something could not be read or written or verify found\n"
+    "problems, 2 wrong usage.\n";
 
 static void print_error(const char *format, va_list arguments)
     __attribute__((format(printf, 1, 0)));
@@ -86,12 +93,14 @@ static int run(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } COMMANDS[] = {
-        {"info", dcbtool_info}, {"extract", dcbtool_extract}, {"preview", dcbtool_preview}};
+    } COMMANDS[] = {{"info", dcbtool_info},
+                    {"extract", dcbtool_extract},
+                    {"preview", dcbtool_preview},
+                    {"verify", dcbtool_verify}};
 
     if (argc < 2)
         return dcbtool_usage_error(
-            "a command is missing: info, extract or preview; see dcbtool --help");
+            "a command is missing: info, extract, preview or verify; see dcbtool --help");
     for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; i++) {
         if (strcmp(argv[1], COMMANDS[i].name) == 0)
             return COMMANDS[i].run(argc - 1, argv + 1);
@@ -107,7 +116,7 @@ static int run(int argc, char **argv)
         }
     }
     return dcbtool_usage_error(
-        "unknown command \"%.40s\": info, extract or preview; see dcbtool --help", argv[1]);
+        "unknown command \"%.40s\": info, extract, preview or verify; see dcbtool --help", argv[1]);
 }
 
 int main(int argc, char **argv)

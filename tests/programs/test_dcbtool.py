@@ -234,6 +234,53 @@ class DcbtoolTest(unittest.TestCase):
             self.assertEqual(status.returncode, 1)
             self.assertIn(b"standard output", status.stderr)
 
+    # ---- verify ----
+
+    def test_good_files_verify(self):
+        self.assertEqual(self.good("verify", CT).decode(), "1 file, 48 frames: all is well\n")
+        nested = self.folder / "a" / "b"
+        nested.mkdir(parents=True)
+        shutil.copy(MR, nested / "mr.dcbs")
+        shutil.copy(US, self.folder / "us.dcbs")
+        (self.folder / "notes.txt").write_text("no series")
+        (nested / "round").symlink_to(self.folder)
+        frames = 20 + len(tables(US)[0])
+        for more in ((), ("--jobs", "1"), ("-j", "3")):
+            self.assertEqual(self.good("verify", *more, self.folder).decode(),
+                             f"2 files, {frames} frames: all is well\n")
+
+    def test_each_problem_is_a_line(self):
+        offsets, lengths = tables(MR)
+        data = bytearray(MR.read_bytes())
+        for frame in (3, 11):
+            end = offsets[frame] + lengths[frame]
+            data[end - 2:end] = b"\0\0"
+        bad = self.folder / "bad.dcbs"
+        bad.write_bytes(data + b"rest")
+        other = self.folder / "z\n.dcbs"
+        other.write_bytes(b"DCMCUBEL" + bytes(200))
+        result = run("verify", self.folder)
+        self.assertEqual((result.returncode, result.stderr), (1, b""))
+        lines = result.stdout.decode().splitlines()
+        self.assertEqual(len(lines), 5, lines)
+        self.assertTrue(lines[0].startswith(f"{bad}: 4 bytes after the last frame"), lines)
+        self.assertTrue(lines[1].startswith(f"{bad}: frame 3: "), lines)
+        self.assertTrue(lines[2].startswith(f"{bad}: frame 11: "), lines)
+        self.assertTrue(lines[3].startswith(f"{self.folder}/z?.dcbs: a DiCube .dcbl file"), lines)
+        self.assertEqual(lines[4], "2 files, 20 frames: 4 problems, 2 files with any")
+
+    def test_verify_where_there_is_nothing(self):
+        result = run("verify", self.folder, self.folder / "missing")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout.decode().splitlines(),
+                         [f"{self.folder}: there are no .dcbs files in it",
+                          f"{self.folder}/missing: No such file or directory",
+                          "0 files, 0 frames: 2 problems, 0 files with any"])
+        self.bad(2, "a file or folder is missing", "verify")
+        self.bad(2, "--jobs takes a number", "verify", "--jobs", "0", MR)
+        self.bad(2, "--jobs takes a number", "verify", "--jobs", "2x", MR)
+        self.bad(2, "unknown option", "verify", "--fast", MR)
+
     def test_help_and_version(self):
         for option in ("--help", "-h"):
             self.assertIn(b"Usage: dcbtool info FILE", self.good(option))

@@ -150,12 +150,40 @@ static void test_pixels_and_data_sets(void **state)
     }
 }
 
+static void no_problem(void *context, uint32_t frame, const dcb_error *problem)
+{
+    (void)context;
+    fail_msg("frame %d: %s", (int)frame, problem->message);
+}
+
+/* Too little memory for a check is no problem of the file. */
+static void test_verify(void **state)
+{
+    (void)state;
+    for (size_t f = 0; f < NFILES; f++) {
+        dcb_series *series;
+        bool failed = true;
+        assert_int_equal(dcb_series_open(&series, files[f], NULL, NULL), DCB_OK);
+        for (unsigned n = 1; failed; n++) {
+            dcb_error error = DCB_ERROR_INIT;
+            fail_alloc_at(n);
+            dcb_status status = dcb_series_verify(series, no_problem, NULL, &error);
+            if (status == DCB_OK)
+                status = dcb_series_verify_frame(series, 0, no_problem, NULL, &error);
+            failed = fail_alloc_end();
+            check("verify", n, failed, status, &error);
+        }
+        dcb_series_close(series);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_frame),
         cmocka_unit_test(test_pixels_and_data_sets),
+        cmocka_unit_test(test_verify),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
