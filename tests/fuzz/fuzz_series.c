@@ -12,7 +12,7 @@
 #include "dcb.h"
 #include "fuzz.h"
 
-#define MAX_FRAMES 3
+#define MAX_FRAMES 2
 #define PIXEL_DATA DCB_TAG(0x7FE0, 0x0010)
 
 static const dcb_limits limits = {1u << 20, 64u << 10, 1u << 20, 1u << 20, 64, 32, 8};

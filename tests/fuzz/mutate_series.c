@@ -13,9 +13,10 @@
 
 #define MAX_PART   (256u << 10)
 #define MAX_FRAMES 16
+#define MAX_GROWTH 4096
 
 typedef struct part {
-    uint8_t *bytes; /* MAX_PART + 1, NUL-terminated */
+    uint8_t *bytes; /* NUL-terminated */
     size_t nbytes;
 } part;
 
@@ -29,9 +30,10 @@ static uint64_t load64(const uint8_t *from)
     return value;
 }
 
-static part part_new(const uint8_t *from, size_t nbytes)
+/* room: beside the NUL. */
+static part part_new(const uint8_t *from, size_t nbytes, size_t room)
 {
-    part made = {malloc(MAX_PART + 1), nbytes};
+    part made = {malloc(room + 1), nbytes};
     if (made.bytes == NULL)
         abort();
     if (nbytes > 0)
@@ -46,7 +48,7 @@ static bool take_part(part *out, const uint8_t *file, size_t file_nbytes, uint64
 {
     if (offset > file_nbytes || nbytes > file_nbytes - offset || nbytes > MAX_PART)
         return false;
-    *out = part_new(file + offset, (size_t)nbytes);
+    *out = part_new(file + offset, (size_t)nbytes, (size_t)nbytes);
     return true;
 }
 
@@ -55,8 +57,11 @@ static bool unpack(part *meta)
     part packed = *meta;
     if (packed.nbytes == 0)
         return true;
-    *meta = part_new(NULL, 0);
-    size_t nbytes = ZSTD_decompress(meta->bytes, MAX_PART, packed.bytes, packed.nbytes);
+    unsigned long long room = ZSTD_getFrameContentSize(packed.bytes, packed.nbytes);
+    if (room > MAX_PART) /* not told, or no frame */
+        room = MAX_PART;
+    *meta = part_new(NULL, 0, (size_t)room);
+    size_t nbytes = ZSTD_decompress(meta->bytes, (size_t)room, packed.bytes, packed.nbytes);
     free(packed.bytes);
     meta->nbytes = ZSTD_isError(nbytes) ? 0 : nbytes;
     meta->bytes[meta->nbytes] = '\0';
@@ -114,15 +119,18 @@ static unsigned choose_part(unsigned seed, unsigned nframes)
     return seed % 64 == 4 ? STATUS : choice;
 }
 
-static void mutate_one(part *parts, unsigned which, unsigned seed)
+static void mutate_one(part *chosen, bool is_json, unsigned seed)
 {
-    part *chosen = &parts[which];
     if (chosen->bytes == NULL)
         return;
-    if (which >= META && which <= PIXEL_HEADER && chosen->nbytes > 0 && seed % 8 != 0)
-        chosen->nbytes = mutate_json(chosen->bytes, chosen->nbytes, MAX_PART / 4, seed / 8);
+    size_t room = chosen->nbytes + MAX_GROWTH;
+    part grown = part_new(chosen->bytes, chosen->nbytes, room);
+    free(chosen->bytes);
+    *chosen = grown;
+    if (is_json && chosen->nbytes > 0 && seed % 8 != 0)
+        chosen->nbytes = mutate_json(chosen->bytes, chosen->nbytes, room, seed / 8);
     else
-        chosen->nbytes = LLVMFuzzerMutate(chosen->bytes, chosen->nbytes, MAX_PART / 4);
+        chosen->nbytes = LLVMFuzzerMutate(chosen->bytes, chosen->nbytes, room);
     chosen->bytes[chosen->nbytes] = '\0';
 }
 
@@ -132,7 +140,8 @@ static size_t mutate_part(uint8_t *bytes, size_t nbytes, size_t capacity, unsign
     unsigned nframes = 0;
     size_t made_nbytes = 0;
     if (take_apart(parts, &nframes, bytes, nbytes)) {
-        mutate_one(parts, choose_part(seed, nframes), seed / 64);
+        unsigned which = choose_part(seed, nframes);
+        mutate_one(&parts[which], which >= META && which <= PIXEL_HEADER, seed / 64);
         if (seed / 512 % 16 == 0 && nframes > 1) /* a slice less than the metadata know */
             nframes--;
         uint8_t *made = put_together(&made_nbytes, parts, nframes);
