@@ -145,7 +145,8 @@ static dcb_status open_charset(dcb__charset **charset, const dcb__entries *entri
 {
     *charset = NULL;
     const dcb__entry *entry = dcb__entry_find(entries, TAG_CHARSET);
-    if (entry != NULL && dcb__entry_is_per_slice(entry))
+    if (entry != NULL && (entry->vr != DCB_VR_CS || dcb__entry_is_per_slice(entry) ||
+                          entry->kind == DCB_ENTRY_BINARY || entry->kind == DCB_ENTRY_ITEMS))
         return DCB_OK;
     dcb__writer buffer;
     dcb__writer_init(&buffer, DCB_SYNTAX_EXPLICIT_LE);
@@ -200,8 +201,13 @@ static dcb_status compile_utf8(dcb__model *model, dcb__entries *entries, dcb_err
     return compile_form(&model->utf8, &c);
 }
 
+/* Of several values none is the one: the instance would go out under a name that its data set does
+   not have. */
 static bool copy_uid(char **end, const char **out, const dcb__entry *entry, uint32_t slice)
 {
+    const dcb__json *values = entry == NULL ? NULL : dcb__entry_values(entry, slice);
+    if (values != NULL && values->type == DCB_JSON_ARRAY && values->count > 1)
+        return false;
     const char *text = dcb__entry_text(entry, slice);
     size_t nbytes = text == NULL ? 0 : strlen(text);
     while (nbytes > 0 && text[nbytes - 1] == ' ')

@@ -2,7 +2,7 @@
 /*
  * fuzz_dataset.c - bytes as a data set: parsed, encoded three ways, its text converted there and
  * back. Beyond not crashing: what was parsed encodes to something that parses to the same, and text
- * that has been made UTF-8 stays the same when that is done again.
+ * that has been made UTF-8 stays the same when that is done again, and its JSON is JSON.
  *
  * The first byte chooses the syntax (modulo 3) and the character set to write (the rest of it).
  */
@@ -10,6 +10,7 @@
 
 #include "dcb.h"
 #include "fuzz.h"
+#include "fuzz_json.h"
 
 static const char *const charsets[] = {"", "ISO_IR 100", "ISO 2022 IR 13\\ISO 2022 IR 87",
                                        "GB18030", "\\ISO 2022 IR 149"};
@@ -55,10 +56,23 @@ static void check_encodings(const dcb_dataset *dataset)
     }
 }
 
+static void check_json(const dcb_dataset *dataset)
+{
+    char *json;
+    size_t nbytes;
+    dcb_error error = DCB_ERROR_INIT;
+    dcb_status status = dcb_dataset_to_json(&json, &nbytes, dataset, 1u << 20, &error);
+    FUZZ_CHECK(status == DCB_OK || (status == DCB_ERR_LIMIT && json == NULL));
+    if (status == DCB_OK)
+        fuzz_check_json(json, nbytes, dcb_dataset_count(dataset));
+    free(json);
+}
+
 static void check_text(dcb_dataset *dataset, const char *charset)
 {
     if (dcb_dataset_to_utf8(dataset, NULL) != DCB_OK)
         return;
+    check_json(dataset);
     encoded first = encode(dataset, DCB_SYNTAX_EXPLICIT_LE);
     FUZZ_CHECK(dcb_dataset_to_utf8(dataset, NULL) == DCB_OK);
     check_same(first, encode(dataset, DCB_SYNTAX_EXPLICIT_LE));

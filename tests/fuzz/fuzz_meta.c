@@ -5,15 +5,19 @@
  *
  * Beyond not crashing: a slice's data set ascends, encodes in each syntax to what parses to the
  * same, bears the UID that the frame's information tells, and its text as UTF-8 is the text made
- * UTF-8 of the other form.
+ * UTF-8 of the other form; single elements are those of the data set, shared ones the same in all
+ * slices; its JSON is JSON.
  */
 #include <string.h>
 
 #include "dcb.h"
 #include "fuzz.h"
+#include "fuzz_json.h"
 #include "make_dcbs.h"
 
-#define MAX_SLICES 16
+#define MAX_SLICES   16
+#define MAX_ELEMENTS 24 /* that are asked for one by one */
+#define MAX_NBYTES   (1u << 20)
 
 /* 4 x 3 pixels of 16 bits, signed, one level, empty packets. */
 /* clang-format off */
@@ -87,6 +91,47 @@ static void check_order(const dcb_dataset *dataset)
     }
 }
 
+static void check_element(dcb_series *series, uint32_t frame, const dcb_element *element,
+                          bool *shared)
+{
+    dcb_dataset *found, *expected, *got;
+    FUZZ_CHECK(dcb_series_element(&found, shared, series, frame, element->tag, false, NULL) ==
+               DCB_OK);
+    FUZZ_CHECK(dcb_dataset_create(&expected, NULL) == DCB_OK);
+    FUZZ_CHECK(dcb_dataset_create(&got, NULL) == DCB_OK);
+    FUZZ_CHECK(dcb_dataset_put_element(expected, element, NULL) == DCB_OK);
+    FUZZ_CHECK(dcb_dataset_put_element(got, dcb_dataset_find(found, element->tag), NULL) == DCB_OK);
+    check_same(encode(got, DCB_SYNTAX_EXPLICIT_LE), encode(expected, DCB_SYNTAX_EXPLICIT_LE));
+    dcb_dataset_close(found);
+    dcb_dataset_close(expected);
+    dcb_dataset_close(got);
+}
+
+static void check_elements(dcb_series *series, uint32_t slice, const dcb_dataset *dataset)
+{
+    for (size_t i = 0; i < dcb_dataset_count(dataset) && i < MAX_ELEMENTS; i++) {
+        const dcb_element *element = dcb_dataset_at(dataset, i);
+        bool shared, same;
+        check_element(series, slice, element, &shared);
+        if (shared)
+            check_element(series, DCB_FRAME_SHARED, element, &same);
+    }
+}
+
+static void check_json(dcb_series *series, uint32_t slice, size_t nelements)
+{
+    char *json;
+    size_t nbytes;
+    dcb_error error = DCB_ERROR_INIT;
+    dcb_status status = dcb_series_json(&json, &nbytes, series, slice, &error);
+    FUZZ_CHECK(status == DCB_OK || (json == NULL && error.message[0] != '\0'));
+    if (status != DCB_OK)
+        return;
+    FUZZ_CHECK(nbytes <= MAX_NBYTES);
+    fuzz_check_json(json, nbytes, nelements);
+    free(json);
+}
+
 /* Two ways to UTF-8. */
 static void check_text(dcb_series *series, uint32_t slice, dcb_dataset *dataset)
 {
@@ -94,6 +139,7 @@ static void check_text(dcb_series *series, uint32_t slice, dcb_dataset *dataset)
     FUZZ_CHECK(dcb_series_dataset(&utf8, series, slice, true, NULL) == DCB_OK);
     if (dcb_dataset_to_utf8(dataset, NULL) == DCB_OK)
         check_same(encode(dataset, DCB_SYNTAX_EXPLICIT_LE), encode(utf8, DCB_SYNTAX_EXPLICIT_LE));
+    check_json(series, slice, dcb_dataset_count(utf8));
     dcb_dataset_close(utf8);
 }
 
@@ -114,6 +160,7 @@ static void check_slice(dcb_series *series, uint32_t slice)
         FUZZ_CHECK(dcb_dataset_get_text(dataset, DCB_TAG(0x0008, 0x0018), uid, sizeof uid) > 0);
         FUZZ_CHECK(strcmp(uid, info.sop_instance_uid) == 0);
     }
+    check_elements(series, slice, dataset);
     check_text(series, slice, dataset);
     dcb_frame *frame;
     if (dcb_series_frame(&frame, series, slice, DCB_ENCODING_STORED, &error) == DCB_OK)
@@ -133,7 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nbytes)
     free(json);
 
     dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
-    options.limits.max_meta_bytes = 1u << 20;
+    options.limits.max_meta_bytes = MAX_NBYTES;
     options.limits.max_json_depth = 32;
     options.limits.max_sequence_depth = 8;
     dcb_series *series;
