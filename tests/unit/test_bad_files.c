@@ -370,11 +370,9 @@ static void check_meta(const char *json, const dcb_limits *limits, dcb_status st
 static void test_bad_meta(void **state)
 {
     (void)state;
-    char deep[400] = "";
-    for (int i = 0; i < 70; i++)
-        strcat(deep, "[");
-    for (int i = 0; i < 70; i++)
-        strcat(deep, "]");
+    char deep[141] = "";
+    memset(deep, '[', 70);
+    memset(deep + 70, ']', 70);
     check_meta(deep, NULL, DCB_ERR_LIMIT, "dicommeta: nested deeper than the limit, 64");
     check_meta("[1]", NULL, DCB_ERR_META, "dicommeta is not a JSON object");
     check_meta("{\"_merged_data\":3}", NULL, DCB_ERR_META, "dicommeta is not a JSON object");

@@ -268,11 +268,14 @@ static void test_bad_elements(void **state)
 static void test_depth_of_sequences(void **state)
 {
     (void)state;
+    static const char begin[] = "\"00081140\":{\"vr\":\"SQ\",\"shared\":null,\"Value\":[{";
+    static const char end[] = "}]}";
     char elements[4096] = "";
-    for (int i = 0; i < 17; i++)
-        strcat(elements, "\"00081140\":{\"vr\":\"SQ\",\"shared\":null,\"Value\":[{");
-    for (int i = 0; i < 17; i++)
-        strcat(elements, "}]}");
+    size_t at = 0;
+    for (int i = 0; i < 17; i++, at += sizeof begin - 1)
+        memcpy(elements + at, begin, sizeof begin);
+    for (int i = 0; i < 17; i++, at += sizeof end - 1)
+        memcpy(elements + at, end, sizeof end);
     dcb_error error = DCB_ERROR_INIT;
     dcb_series *series = NULL;
     make_series what = {.elements = elements};
