@@ -44,6 +44,7 @@ typedef struct stop_request {
     pthread_t thread;
     sem_t wanted;
     atomic_bool serving; /* before, a signal ends the process at once: nothing runs yet */
+    atomic_bool over;    /* all has stopped: the next signal ends the thread */
 } stop_request;
 
 static void *wait_for_signals(void *context)
@@ -53,6 +54,8 @@ static void *wait_for_signals(void *context)
         int signal_number = 0;
         if (sigwait(&stop->signals, &signal_number) != 0)
             continue;
+        if (atomic_load(&stop->over))
+            return NULL;
         if (n > 0)
             _exit(EXIT_FAILED);
         log_event(LOG_INFO, "node.stopping", LOG_T("signal", strsignal(signal_number)));
@@ -60,7 +63,6 @@ static void *wait_for_signals(void *context)
             _exit(EXIT_STOPPED);
         sem_post(&stop->wanted);
     }
-    return NULL;
 }
 
 /* Before any other thread, which inherits the mask. A shell that starts a job in the background
@@ -77,6 +79,7 @@ static int watch_signals(stop_request *stop, scp_error *error)
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
         sigaddset(&stop->signals, SIGHUP);
     atomic_init(&stop->serving, false);
+    atomic_init(&stop->over, false);
     sem_init(&stop->wanted, 0, 0);
     pthread_sigmask(SIG_BLOCK, &stop->signals, NULL);
     int trouble = pthread_create(&stop->thread, NULL, wait_for_signals, stop);
@@ -91,7 +94,8 @@ static void wait_for_stop(stop_request *stop)
 
 static void forget_signals(stop_request *stop)
 {
-    pthread_cancel(stop->thread);
+    atomic_store(&stop->over, true);
+    pthread_kill(stop->thread, SIGTERM);
     pthread_join(stop->thread, NULL);
     sem_destroy(&stop->wanted);
 }

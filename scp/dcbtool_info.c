@@ -270,6 +270,11 @@ static void print_condition(const info_summary *summary)
         begin_line("Empty");
         printf("%" PRIu32 " frames\n", series->empty_frames);
     }
+    if (series->cut_off_frames > 0) {
+        begin_line("Cut off");
+        printf("the file ends before %" PRIu32 " frame%s\n", series->cut_off_frames,
+               series->cut_off_frames == 1 ? " does" : "s do");
+    }
     if (summary->nbad_frames > 0) {
         begin_line("Unreadable");
         printf("%" PRIu32 " frame%s, the first is %" PRIu32 "\n", summary->nbad_frames,

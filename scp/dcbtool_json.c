@@ -143,8 +143,9 @@ static void put_pixel(const info_summary *summary)
 
 static void put_frames(const info_summary *summary)
 {
-    printf(", \"frame_bytes\": %" PRIu64 ", \"empty_frames\": %" PRIu32 ", \"stored_syntaxes\": [",
-           summary->frame_bytes, summary->series->empty_frames);
+    printf(", \"frame_bytes\": %" PRIu64 ", \"empty_frames\": %" PRIu32
+           ", \"cut_off_frames\": %" PRIu32 ", \"stored_syntaxes\": [",
+           summary->frame_bytes, summary->series->empty_frames, summary->series->cut_off_frames);
     for (uint32_t i = 0; i < summary->nsyntaxes; i++) {
         fputs(i == 0 ? "{\"uid\": " : ", {\"uid\": ", stdout);
         put_string(summary->syntaxes[i].uid);

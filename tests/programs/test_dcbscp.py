@@ -80,6 +80,49 @@ class DcbscpTest(unittest.TestCase):
             self.assertEqual(node.wait(timeout=30), 0)
             self.assertLess(time.monotonic() - began, 12)
 
+    def stalled_retrieval(self, port):
+        """A getscu that stopped reading in the middle."""
+        for _ in range(20):
+            into = tempfile.mkdtemp(dir=self.folder)
+            client = subprocess.Popen(
+                ["getscu", "-P", "-aec", "DCBSCP", "-k", "QueryRetrieveLevel=PATIENT", "-k",
+                 "PatientID=SAMPLE-CT", "-od", into, "127.0.0.1", port],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while client.poll() is None and not os.listdir(into):
+                pass
+            client.send_signal(signal.SIGSTOP)
+            self.addCleanup(client.wait)
+            self.addCleanup(client.kill)
+            time.sleep(0.2)
+            if len(os.listdir(into)) < 48:
+                return
+            client.kill()
+        self.fail("getscu is always faster than a signal")
+
+    @unittest.skipIf(shutil.which("getscu") is None, "needs getscu (dcmtk)")
+    def test_a_second_signal_ends_at_once(self):
+        node, (_, port, *_) = self.start()
+        self.stalled_retrieval(port)
+        began = time.monotonic()
+        node.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        self.assertIsNone(node.poll(), "it waits for the retrieval")
+        node.send_signal(signal.SIGTERM)
+        self.assertEqual(node.wait(timeout=5), 1)
+        self.assertLess(time.monotonic() - began, 5)
+
+    @unittest.skipIf(shutil.which("getscu") is None, "needs getscu (dcmtk)")
+    def test_the_end_is_bounded(self):
+        conf = self.folder / "node.yaml"
+        conf.write_text("shutdown_timeout_s: 2\n")
+        node, (_, port, *_) = self.start("-c", conf)
+        self.stalled_retrieval(port)
+        began = time.monotonic()
+        node.send_signal(signal.SIGTERM)
+        self.assertEqual(node.wait(timeout=30), 0)
+        self.assertGreater(time.monotonic() - began, 1.5)
+        self.assertLess(time.monotonic() - began, 8)
+
     def test_ipv6(self):
         try:
             with socket.socket(socket.AF_INET6) as probe:

@@ -214,7 +214,8 @@ class DcbtoolTest(unittest.TestCase):
         self.assertFalse((self.folder / "out").exists())
         cut = self.folder / "cut in the frames"
         cut.write_bytes(MR.read_bytes()[:2000])
-        self.bad(1, "frame 0", "info", cut)
+        info = json.loads(self.bad(1, "frame 0", "info", "--json", cut).stdout)
+        self.assertEqual(info["cut_off_frames"], 20)
         self.assertEqual(run("extract", cut, "-o", self.folder).stdout.decode(),
                          f"0 files written to {self.folder}, 20 frames could not be read\n")
 
