@@ -2,7 +2,7 @@
 /*
  * source.c - positional reads from a path, memory or callbacks.
  *
- * Invariant: size does not change after opening. A path's size and times of change are compared
+ * Invariant: size does not change after opening. A path's size and time of change are compared
  * after each read, so that bytes written meanwhile are not taken for the file's.
  */
 #include "source.h"
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -20,6 +21,8 @@
 
 /* A long read is done in such pieces, so that it can be cancelled in between. */
 #define PIECE (16u << 20)
+/* A file that is still changing at each of so many looks is not opened. */
+#define MAX_LOOKS 8
 
 typedef enum source_kind { SOURCE_PATH, SOURCE_MEMORY, SOURCE_CALLBACKS } source_kind;
 
@@ -52,6 +55,40 @@ static dcb_status fail_errno(dcb_error *error, uint64_t offset, const char *what
                      strerror_r(number, text, sizeof text));
 }
 
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* True for a time of this tick of the kernel's clock, or a little later (another machine's). */
+static bool is_fresh(const struct timespec *time)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    double age = (double)(now.tv_sec - time->tv_sec) + 1e-9 * (double)(now.tv_nsec - time->tv_nsec);
+    return age <= 0 && age > -1;
+}
+
+/* Times of change have the grain of the kernel's tick: of two changes within one, the second would
+   not show. So a file that was changed in this very tick is looked at again in the next. (On a file
+   system with coarser times, changes within one of its grains stay unseen.) */
+static dcb_status stat_settled(int descriptor, struct stat *st, dcb_error *error)
+{
+    struct timespec before = {0}, grain = {0};
+    clock_getres(CLOCK_REALTIME_COARSE, &grain);
+    for (int look = 0; look < MAX_LOOKS; look++) {
+        if (fstat(descriptor, st) != 0)
+            return fail_errno(error, DCB_NO_OFFSET, "the file's size cannot be told", errno);
+        if (!S_ISREG(st->st_mode))
+            return dcb__fail(error, DCB_ERR_IO, DCB_NO_OFFSET, "not a regular file");
+        if (!is_fresh(&st->st_mtim) || (look > 0 && same_time(&st->st_mtim, &before)))
+            return DCB_OK;
+        before = st->st_mtim;
+        nanosleep(&grain, NULL);
+    }
+    return dcb__fail(error, DCB_ERR_CHANGED, DCB_NO_OFFSET, "the file is being written");
+}
+
 dcb_status dcb__source_open_path(dcb__source **out, const char *path, dcb_error *error)
 {
     *out = NULL;
@@ -59,11 +96,7 @@ dcb_status dcb__source_open_path(dcb__source **out, const char *path, dcb_error 
     if (descriptor < 0)
         return fail_errno(error, DCB_NO_OFFSET, "the file cannot be opened", errno);
     struct stat st;
-    dcb_status status = DCB_OK;
-    if (fstat(descriptor, &st) != 0)
-        status = fail_errno(error, DCB_NO_OFFSET, "the file's size cannot be told", errno);
-    else if (!S_ISREG(st.st_mode))
-        status = dcb__fail(error, DCB_ERR_IO, DCB_NO_OFFSET, "not a regular file");
+    dcb_status status = stat_settled(descriptor, &st, error);
     if (status == DCB_OK)
         status = new_source(out, SOURCE_PATH, (uint64_t)st.st_size, error);
     if (status != DCB_OK) {
@@ -129,8 +162,7 @@ static dcb_status check_unchanged(const dcb__source *source, dcb_error *error)
     struct stat st;
     if (fstat(source->descriptor, &st) != 0)
         return fail_errno(error, DCB_NO_OFFSET, "the file's size cannot be told", errno);
-    if ((uint64_t)st.st_size == source->size && st.st_mtim.tv_sec == source->modified.tv_sec &&
-        st.st_mtim.tv_nsec == source->modified.tv_nsec)
+    if ((uint64_t)st.st_size == source->size && same_time(&st.st_mtim, &source->modified))
         return DCB_OK;
     return dcb__fail(error, DCB_ERR_CHANGED, DCB_NO_OFFSET,
                      "the file was changed in place while it was open: open it again");
