@@ -80,7 +80,7 @@ const char *dcb_status_text(dcb_status status);
 /* What a file may make the library spend. Nothing is allocated by a number read from a file before
    that number has met its limit and the file's size. */
 typedef struct dcb_limits {
-    uint64_t max_meta_bytes;     /* dicommeta after zstd */
+    uint64_t max_meta_bytes;     /* dicommeta after zstd; a sixteenth as many values */
     uint64_t max_section_bytes;  /* any other section */
     uint64_t max_frame_bytes;    /* one codestream */
     uint64_t max_pixel_bytes;    /* one decoded frame */

@@ -15,6 +15,9 @@
 
 /* How many frames are looked at for one that is whole. */
 #define MAX_CANDIDATES 16u
+/* dicommeta may have max_meta_bytes / BYTES_PER_VALUE values, and MIN_VALUES in any case. */
+#define BYTES_PER_VALUE 16u
+#define MIN_VALUES      65536u
 
 static dcb_status read_status(dcb_series *series, dcb_error *error)
 {
@@ -140,6 +143,25 @@ dcb_status dcb__series_unpack_meta(uint8_t **json, size_t *nbytes, const dcb_ser
     return status;
 }
 
+/* Parsed, a value takes some 40 bytes beside its text: lists of zeros, which pack to next to
+   nothing, would make gigabytes. Each value but the first of its list follows a comma, or a colon.
+ */
+static dcb_status check_value_count(const dcb_series *series, const uint8_t *json, size_t nbytes,
+                                    dcb_error *error)
+{
+    uint64_t limit = series->limits.max_meta_bytes / BYTES_PER_VALUE;
+    limit = limit > MIN_VALUES ? limit : MIN_VALUES;
+    if (nbytes <= limit)
+        return DCB_OK;
+    uint64_t commas = 0;
+    for (size_t i = 0; i < nbytes; i++)
+        commas += json[i] == ',';
+    if (commas < limit)
+        return DCB_OK;
+    return dcb__fail(error, DCB_ERR_LIMIT, series->container.sections[DCB_SECTION_DICOMMETA].offset,
+                     "dicommeta has more than %" PRIu64 " values, the limit", limit);
+}
+
 static dcb_status read_meta(dcb__json_document **document, dcb_series *series, dcb_error *error)
 {
     uint8_t *json = NULL;
@@ -147,6 +169,8 @@ static dcb_status read_meta(dcb__json_document **document, dcb_series *series, d
     dcb_status status = dcb__series_unpack_meta(&json, &nbytes, series, error);
     if (status == DCB_OK)
         status = dcb__source_check_cancelled(series->source, error);
+    if (status == DCB_OK)
+        status = check_value_count(series, json, nbytes, error);
     if (status == DCB_OK) {
         series->info.meta_bytes = nbytes;
         status = dcb__json_parse(document, json, nbytes, series->limits.max_json_depth, "dicommeta",

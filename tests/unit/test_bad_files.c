@@ -387,6 +387,27 @@ static void test_bad_meta(void **state)
     free(large);
 }
 
+/* Short text, much memory: [0,0,0...] is refused before it is parsed. */
+static void test_many_values(void **state)
+{
+    (void)state;
+    dcb_limits limits = DCB_LIMITS_INIT;
+    limits.max_meta_bytes = 1u << 20;
+    for (size_t nvalues = 65536; nvalues <= 65537; nvalues++) {
+        char *json = calloc(1, 2 * nvalues + 2);
+        assert_non_null(json);
+        for (size_t i = 0; i < nvalues; i++)
+            memcpy(json + 2 * i, i == 0 ? "[0" : ",0", 2);
+        json[2 * nvalues] = ']';
+        if (nvalues > 65536)
+            check_meta(json, &limits, DCB_ERR_LIMIT,
+                       "dicommeta has more than 65536 values, the limit");
+        else
+            check_meta(json, &limits, DCB_ERR_META, "dicommeta is not a JSON object");
+        free(json);
+    }
+}
+
 /* A frame of 64 MB of zeros packs to a few kilobytes; one whose header does not tell its size is
    stopped while it unpacks. */
 static void test_zstd_bomb_without_size(void **state)
@@ -477,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_frames),
         cmocka_unit_test(test_every_cut_and_change),
         cmocka_unit_test(test_bad_meta),
+        cmocka_unit_test(test_many_values),
         cmocka_unit_test(test_zstd_bomb_without_size),
         cmocka_unit_test(test_limits),
     };
