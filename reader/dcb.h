@@ -183,10 +183,13 @@ typedef struct dcb_open_options {
        not call libdcb. NULL: never. */
     bool (*cancelled)(void *context);
     void *cancel_context;
+    /* Keep instances in DCB_ENCODING_STORED too. false: they are made anew at each call, for files
+       that the system keeps in memory anyway. */
+    bool cache_stored;
 } dcb_open_options;
 
 #define DCB_OPEN_OPTIONS_INIT                                                                      \
-    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL}
+    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL, true}
 
 /* Opens a file and reads everything but the frames: container, metadata, pixel header. The file
    must not be changed in place while it is open (replacing it by rename is fine); where it is,
@@ -284,6 +287,13 @@ dcb_status dcb_series_frame_info(dcb_frame_info *out, dcb_series *series, uint32
    frame fails alone: the others can still be had. */
 dcb_status dcb_series_frame(dcb_frame **out, dcb_series *series, uint32_t frame,
                             dcb_encoding encoding, dcb_error *error);
+/* The same for a caller who has other work: where another thread is making this very instance,
+   DCB_OK with *out NULL instead of waiting for it. Notes no travel. */
+dcb_status dcb_series_try_frame(dcb_frame **out, dcb_series *series, uint32_t frame,
+                                dcb_encoding encoding, dcb_error *error);
+/* Tells the system that the codestreams of these frames will be read soon. Returns at once, never
+   fails; frames beyond the last are no matter. Does nothing for memory and callbacks. */
+void dcb_series_will_need(const dcb_series *series, uint32_t first, uint32_t count);
 
 /* Decoded samples of one frame, for viewers and tests: interleaved by pixel, little-endian
    containers of bits_allocated, rows * columns * samples_per_pixel of them. reduce drops that many

@@ -360,7 +360,7 @@ static void note_access(const request *asked, int64_t now_ms)
 }
 
 /* *loaded: the result is of this caller's own load. */
-static dcb_status load_or_wait(dcb_frame **out, bool *loaded, const request *asked,
+static dcb_status load_or_wait(dcb_frame **out, bool *loaded, const request *asked, bool may_wait,
                                dcb__cache_load load, void *context, dcb_error *error)
 {
     dcb__cache_loading *mine = loading_create();
@@ -368,7 +368,7 @@ static dcb_status load_or_wait(dcb_frame **out, bool *loaded, const request *ask
         return dcb__fail_no_memory(error, sizeof *mine);
     dcb__mutex_lock(&asked->shard->lock);
     *out = hit(asked); /* it may have come while there was no lock */
-    if (*out != NULL) {
+    if (*out != NULL || (!may_wait && find_loading(asked) != NULL)) {
         dcb__mutex_unlock(&asked->shard->lock);
         loading_free(mine);
         return DCB_OK;
@@ -388,29 +388,43 @@ static dcb_status load_or_wait(dcb_frame **out, bool *loaded, const request *ask
 }
 
 /* That another's load was cancelled says nothing to those who waited for it. */
-static dcb_status get_by_load(dcb_frame **out, const request *asked, dcb__cache_load load,
-                              void *context, dcb_error *error)
+static dcb_status get_by_load(dcb_frame **out, const request *asked, bool may_wait,
+                              dcb__cache_load load, void *context, dcb_error *error)
 {
     bool loaded = false;
     dcb_status status;
     do
-        status = load_or_wait(out, &loaded, asked, load, context, error);
+        status = load_or_wait(out, &loaded, asked, may_wait, load, context, error);
     while (status == DCB_ERR_CANCELLED && !loaded);
     return status;
+}
+
+static dcb_status get(dcb_frame **out, const request *asked, bool may_wait, int64_t now_ms,
+                      dcb__cache_load load, void *context, dcb_error *error)
+{
+    dcb__mutex_lock(&asked->shard->lock);
+    note_access(asked, now_ms);
+    *out = hit(asked);
+    dcb__mutex_unlock(&asked->shard->lock);
+    if (*out != NULL)
+        return DCB_OK;
+    return get_by_load(out, asked, may_wait, load, context, error);
 }
 
 dcb_status dcb__cache_get(dcb_frame **out, dcb__cache_series *series, uint32_t frame,
                           dcb_encoding encoding, int64_t now_ms, dcb__cache_load load,
                           void *context, dcb_error *error)
 {
-    request asked = request_make(series, frame, encoding);
-    dcb__mutex_lock(&asked.shard->lock);
-    note_access(&asked, now_ms);
-    *out = hit(&asked);
-    dcb__mutex_unlock(&asked.shard->lock);
-    if (*out != NULL)
-        return DCB_OK;
-    return get_by_load(out, &asked, load, context, error);
+    const request asked = request_make(series, frame, encoding);
+    return get(out, &asked, true, now_ms, load, context, error);
+}
+
+dcb_status dcb__cache_try_get(dcb_frame **out, dcb__cache_series *series, uint32_t frame,
+                              dcb_encoding encoding, int64_t now_ms, dcb__cache_load load,
+                              void *context, dcb_error *error)
+{
+    const request asked = request_make(series, frame, encoding);
+    return get(out, &asked, false, now_ms, load, context, error);
 }
 
 void dcb__cache_prefetch(dcb__cache_series *series, uint32_t frame, dcb_encoding encoding,

@@ -41,6 +41,10 @@ dcb_cache *dcb__cache_series_cache(const dcb__cache_series *series);
 dcb_status dcb__cache_get(dcb_frame **out, dcb__cache_series *series, uint32_t frame,
                           dcb_encoding encoding, int64_t now_ms, dcb__cache_load load,
                           void *context, dcb_error *error);
+/* The same, but DCB_OK with *out NULL where another thread's load is under way. */
+dcb_status dcb__cache_try_get(dcb_frame **out, dcb__cache_series *series, uint32_t frame,
+                              dcb_encoding encoding, int64_t now_ms, dcb__cache_load load,
+                              void *context, dcb_error *error);
 
 /* Loads and keeps a frame that nobody asked for yet; returns at once where it is held or being
    loaded, or where frames read ahead and not yet used fill their part of the budget. */

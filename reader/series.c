@@ -81,6 +81,7 @@ static dcb_status open_source(dcb_series **out, dcb__source *source,
     series->cache_frames = own.cache_frames;
     series->prefetch_frames = own.prefetch_frames;
     series->encoding = own.encoding;
+    series->cache_stored = own.cache_stored;
     dcb__source_set_cancelled(source, own.cancelled, own.cancel_context);
     dcb_status status = check_encoding(own.encoding, error);
     if (status == DCB_OK)
@@ -196,25 +197,71 @@ dcb_status dcb_series_frame_info(dcb_frame_info *out, dcb_series *series, uint32
     return DCB_OK;
 }
 
+/* Puts what DCB_ENCODING_DEFAULT means in its place. */
+static dcb_status check_frame_call(dcb_encoding *encoding, dcb_series *series, uint32_t frame,
+                                   dcb_error *error)
+{
+    dcb_status status = dcb__series_check_call(series, frame, error);
+    if (*encoding == DCB_ENCODING_DEFAULT)
+        *encoding = series->encoding;
+    return status == DCB_OK ? check_encoding(*encoding, error) : status;
+}
+
+static bool goes_through_cache(const dcb_series *series, dcb_encoding encoding)
+{
+    return series->cache != NULL && (encoding != DCB_ENCODING_STORED || series->cache_stored);
+}
+
+static int64_t unix_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 dcb_status dcb_series_frame(dcb_frame **out, dcb_series *series, uint32_t frame,
                             dcb_encoding encoding, dcb_error *error)
 {
     *out = NULL;
-    dcb_status status = dcb__series_check_call(series, frame, error);
-    if (encoding == DCB_ENCODING_DEFAULT)
-        encoding = series->encoding;
-    if (status == DCB_OK)
-        status = check_encoding(encoding, error);
+    dcb_status status = check_frame_call(&encoding, series, frame, error);
     if (status != DCB_OK)
         return status;
-    if (series->cache == NULL)
+    if (!goes_through_cache(series, encoding))
         return dcb__instance_make(out, series, frame, encoding, error);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
     dcb__read_ahead_note(series->read_ahead, dcb__this_reader(), frame, encoding);
-    return dcb__cache_get(out, series->cache, frame, encoding,
-                          (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, dcb__instance_make,
+    return dcb__cache_get(out, series->cache, frame, encoding, unix_now_ms(), dcb__instance_make,
                           series, error);
+}
+
+dcb_status dcb_series_try_frame(dcb_frame **out, dcb_series *series, uint32_t frame,
+                                dcb_encoding encoding, dcb_error *error)
+{
+    *out = NULL;
+    dcb_status status = check_frame_call(&encoding, series, frame, error);
+    if (status != DCB_OK)
+        return status;
+    if (!goes_through_cache(series, encoding))
+        return dcb__instance_make(out, series, frame, encoding, error);
+    return dcb__cache_try_get(out, series->cache, frame, encoding, unix_now_ms(),
+                              dcb__instance_make, series, error);
+}
+
+void dcb_series_will_need(const dcb_series *series, uint32_t first, uint32_t count)
+{
+    dcb__frame_place place;
+    /* One call for each run of neighbours: most files hold their frames in order. */
+    uint64_t from = 0, to = 0;
+    for (uint32_t i = first; i < series->info.nframes && i - first < count; i++) {
+        if (dcb__container_frame(&place, &series->container, i, NULL) != DCB_OK)
+            continue;
+        if (place.offset != to && to > from)
+            dcb__source_will_need(series->source, from, to - from);
+        if (place.offset != to)
+            from = place.offset;
+        to = place.offset + place.nbytes;
+    }
+    if (to > from)
+        dcb__source_will_need(series->source, from, to - from);
 }
 
 static dcb_status decode_reduced(void **samples, size_t *nbytes, dcb_pixel_format *format,

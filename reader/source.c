@@ -224,3 +224,9 @@ dcb_status dcb__source_read(const dcb__source *source, void *buffer, size_t nbyt
     }
     return status;
 }
+
+void dcb__source_will_need(const dcb__source *source, uint64_t offset, uint64_t nbytes)
+{
+    if (source->kind == SOURCE_PATH)
+        posix_fadvise(source->descriptor, (off_t)offset, (off_t)nbytes, POSIX_FADV_WILLNEED);
+}

@@ -34,5 +34,7 @@ uint64_t dcb__source_size(const dcb__source *source);
    the thing that is read ("the metadata"). */
 dcb_status dcb__source_read(const dcb__source *source, void *buffer, size_t nbytes, uint64_t offset,
                             const char *what, dcb_error *error);
+/* A hint: these bytes will be read soon. Returns at once. */
+void dcb__source_will_need(const dcb__source *source, uint64_t offset, uint64_t nbytes);
 
 #endif

@@ -8,6 +8,7 @@
  * Threads: signals go to a thread of their own, so that they interrupt no call of any other; a
  * second one ends the process wherever it stands.
  */
+#include "ahead.h"
 #include "archive.h"
 #include "dictionary.h"
 #include "index.h"
@@ -33,8 +34,6 @@
 
 enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* Series are read ahead this far while a retrieval goes through them. */
-#define PREFETCH_FRAMES 8
 #define MOST_OPEN_FILES 65536
 
 /* ---- Signals --------------------------------------------------------------------------------- */
@@ -137,13 +136,18 @@ static int start_reading(node_parts *parts, const scp_options *options, scp_erro
     dcb_error reason = DCB_ERROR_INIT;
     dcb_cache_options cache = DCB_CACHE_OPTIONS_INIT;
     cache.budget_bytes = (uint64_t)options->cache_mb << 20;
+    cache.prefetch = false; /* retrievals know what they need: retrieval.h */
     if (dcb_cache_create(&parts->cache, &cache, &reason) != DCB_OK)
         return scp_fail(error, "the cache cannot be made: %s", reason.message);
     dcb_open_options open = DCB_OPEN_OPTIONS_INIT;
     open.cache = parts->cache;
-    open.prefetch_frames = PREFETCH_FRAMES;
+    open.cache_stored = false;
     if (series_pool_create(&parts->node.series, options->open_series, &open, &reason) != DCB_OK)
         return scp_fail(error, "series cannot be opened: %s", reason.message);
+    const ahead_options ahead = AHEAD_OPTIONS_INIT;
+    parts->node.ahead = ahead_pool_create(&ahead);
+    if (parts->node.ahead == NULL)
+        return scp_fail(error, "the threads that read ahead cannot be started");
     return 0;
 }
 
@@ -171,6 +175,7 @@ static void stop_all(node_parts *parts, const scp_options *options)
     if (parts->archive != NULL)
         archive_stop(parts->archive);
     index_close(parts->node.index);
+    ahead_pool_close(parts->node.ahead);
     series_pool_close(parts->node.series);
     dcb_cache_close(parts->cache);
 }

@@ -107,6 +107,16 @@ const char *instance_list_path(const instance_list *list, size_t i)
     return list->files[list->instances[i].file].path;
 }
 
+uint32_t instance_list_file(const instance_list *list, size_t i)
+{
+    return list->instances[i].file;
+}
+
+size_t instance_list_first(const instance_list *list, uint32_t file)
+{
+    return file < list->nfiles ? list->files[file].first : list->count;
+}
+
 void instance_list_uid(char uid[UL_UID_SIZE], const instance_list *list, size_t i)
 {
     const struct listed_instance *instance = &list->instances[i];

@@ -9,12 +9,11 @@
  * whatever becomes of it, and none but the listed one is sent in its place. Counters on the wire
  * have 16 bits and stay at 65535 where there is more (PS3.7 E.1).
  */
-#include "get_contexts.h"
 #include "identifier.h"
 #include "instance_list.h"
 #include "log.h"
 #include "node.h"
-#include "series_pool.h"
+#include "retrieval.h"
 #include "service.h"
 
 #include <inttypes.h>
@@ -24,7 +23,6 @@
 
 typedef struct get_operation {
     const scp_node *node;
-    const ul_request *contexts;
     uint32_t association_number;
     dimse_command request;
     query_fault fault; /* of the request or the index: nothing was sent */
@@ -35,11 +33,9 @@ typedef struct get_operation {
     size_t completed, failed, warning;
     size_t *failures; /* indexes into list, `failed` of them */
     size_t failures_capacity;
-    char cause[65];   /* of the first failure */
-    const char *path; /* of series; list's */
-    dcb_series *series;
-    dcb_error open_error; /* where series is NULL */
-    dcb_frame *frame;     /* of the sub-operation under way */
+    char cause[65]; /* of the first failure */
+    retrieval *retrieval;
+    retrieval_instance instance; /* of the sub-operation under way */
     uint8_t *identifier;
     size_t identifier_nbytes;
     uint64_t nstored, ndecoded;
@@ -100,12 +96,16 @@ static void *get_start(const scp_node *node, const service_peer *peer,
     if (op == NULL)
         return NULL;
     op->node = node;
-    op->contexts = peer->request;
     op->association_number = peer->association_number;
     op->request = *request->command;
     op->is_read = identifier_read(&op->query, QUERY_RETRIEVE, request, &op->fault);
     if (op->is_read)
         list_instances(op);
+    if (op->list.count > 0 && op->fault.status == 0) {
+        op->retrieval = retrieval_create(node, peer->request, &op->list);
+        if (op->retrieval == NULL)
+            query_fail(&op->fault, DIMSE_OUT_OF_RESOURCES_MATCHES, 0, "out of memory");
+    }
     return op;
 }
 
@@ -138,79 +138,15 @@ static void count_failure(get_operation *op, const char *comment, const char *re
     op->response_due = true;
 }
 
-/* The reader's own words are for the log: they may tell paths. */
-static void count_reader_failure(get_operation *op, const dcb_error *error)
+/* The next instance into op->instance, or counted as failed. */
+static bool make_instance(get_operation *op)
 {
-    count_failure(op, dcb_status_text(error->status), error->message);
-}
-
-/* The series of instance i, which stays open till another file's turn. */
-static bool open_series(get_operation *op, size_t i, dcb_error *error)
-{
-    const char *path = instance_list_path(&op->list, i);
-    if (op->path != path) { /* a file that cannot be opened is tried once, not for each instance */
-        dcb_series_release(op->series);
-        op->series = NULL;
-        op->path = path;
-        series_pool_get(&op->series, op->node->series, path, &op->open_error);
-    }
-    *error = op->open_error;
-    return op->series != NULL;
-}
-
-static bool choose_context(get_operation *op, get_context *out, const dcb_frame_info *info)
-{
-    const get_context_result result =
-        get_context_choose(out, op->contexts, info->sop_class_uid, info->stored_syntax_uid);
-    if (result == GET_CONTEXT_FOUND)
-        return true;
-    char comment[128];
-    const char *name = sop_class_name(info->sop_class_uid);
-    switch (result) {
-    case GET_CONTEXT_NO_ROLE:
-        snprintf(comment, sizeof comment, "no SCP role for %s", name);
-        break;
-    case GET_CONTEXT_SYNTAX:
-        snprintf(comment, sizeof comment, "no usable transfer syntax for %s", name);
-        break;
-    default:
-        snprintf(comment, sizeof comment, "no presentation context for %s", name);
-        break;
-    }
-    count_failure(op, comment, info->stored_syntax_uid);
-    return false;
-}
-
-/* The next instance into op->frame, or counted as failed. This is the one place where instances are
-   made: reading ahead for those that follow in the list belongs here. */
-static bool make_frame(get_operation *op, get_context *context)
-{
-    const size_t i = count_done(op);
-    const uint32_t frame = instance_list_frame(&op->list, i);
-    char uid[UL_UID_SIZE];
-    dcb_error error = DCB_ERROR_INIT;
-    dcb_frame_info info;
-    if (!open_series(op, i, &error)) {
-        count_reader_failure(op, &error);
+    retrieval_get(&op->instance, op->retrieval, count_done(op));
+    if (op->instance.frame == NULL) {
+        count_failure(op, op->instance.comment, op->instance.reason);
         return false;
     }
-    if (dcb_series_frame_info(&info, op->series, frame, &error) != DCB_OK) {
-        count_reader_failure(op, &error);
-        return false;
-    }
-    instance_list_uid(uid, &op->list, i);
-    if (strcmp(info.sop_instance_uid, uid) != 0) {
-        count_failure(op, "the file changed since it was indexed",
-                      "the index names another SOP instance");
-        return false;
-    }
-    if (!choose_context(op, context, &info))
-        return false;
-    if (dcb_series_frame(&op->frame, op->series, frame, context->encoding, &error) != DCB_OK) {
-        count_reader_failure(op, &error);
-        return false;
-    }
-    if (context->encoding == DCB_ENCODING_STORED)
+    if (op->instance.context.encoding == DCB_ENCODING_STORED)
         op->nstored++;
     else
         op->ndecoded++;
@@ -221,8 +157,8 @@ static void get_suboperation_done(void *operation, uint16_t status)
 {
     get_operation *op = operation;
     char comment[65];
-    dcb_frame_release(op->frame);
-    op->frame = NULL;
+    dcb_frame_release(op->instance.frame);
+    op->instance.frame = NULL;
     switch (dimse_classify(status)) {
     case DIMSE_CLASS_SUCCESS:
         op->completed++;
@@ -355,11 +291,10 @@ static service_step get_next(void *operation, service_output *out)
         set_response(op, out, DIMSE_PENDING, true);
         return SERVICE_RESPONSE;
     }
-    get_context context;
-    if (!make_frame(op, &context))
+    if (!make_instance(op))
         return SERVICE_WORKING;
-    out->suboperation_context_id = context.id;
-    out->frame = op->frame;
+    out->suboperation_context_id = op->instance.context.id;
+    out->frame = op->instance.frame;
     return SERVICE_SUBOPERATION;
 }
 
@@ -386,8 +321,8 @@ static void get_describe(const void *operation, char *buffer, size_t size)
 static void get_finish(void *operation)
 {
     get_operation *op = operation;
-    dcb_frame_release(op->frame);
-    dcb_series_release(op->series);
+    dcb_frame_release(op->instance.frame);
+    retrieval_close(op->retrieval); /* before the list, which it borrows */
     instance_list_clear(&op->list);
     query_clear(&op->query);
     free(op->failures);

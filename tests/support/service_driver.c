@@ -2,6 +2,7 @@
 /* service_driver.c - see service_driver.h. */
 #include "service_driver.h"
 
+#include "ahead.h"
 #include "dataset_text.h"
 #include "dictionary.h"
 #include "identifier.h"
@@ -34,12 +35,16 @@ void test_archive_create(test_archive *archive)
     require(index_open(&archive->node.index, state, &error) == 0, "index", error.message);
     require(series_pool_create(&archive->node.series, 4, &open_options, &reader_error) == DCB_OK,
             "pool", reader_error.message);
+    const ahead_options ahead = AHEAD_OPTIONS_INIT;
+    archive->node.ahead = ahead_pool_create(&ahead);
+    require(archive->node.ahead != NULL, "workers", "none");
     archive->node.options = &archive->options;
     free(state);
 }
 
 void test_archive_remove(test_archive *archive)
 {
+    ahead_pool_close(archive->node.ahead);
     series_pool_close(archive->node.series);
     index_close(archive->node.index);
     temp_dir_remove(archive->folder);

@@ -414,7 +414,7 @@ static void start_broken(test_run *run, const char *identifier)
     broken.base.backend = &broken_backend;
     broken.cursor.backend = &broken_backend;
     broken_archive.options = archive.options;
-    broken_archive.node = (scp_node){&broken_archive.options, &broken.base, NULL};
+    broken_archive.node = (scp_node){.options = &broken_archive.options, .index = &broken.base};
     test_run_start(run, &broken_archive, &service_find, S, UID_IMPLICIT_LE, identifier, NULL);
 }
 

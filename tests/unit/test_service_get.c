@@ -492,7 +492,9 @@ static void start_fake(test_run *run)
     fake.base.backend = &fake_backend;
     fake.cursor.backend = &fake_backend;
     fake_archive.options = archive.options;
-    fake_archive.node = (scp_node){&fake_archive.options, &fake.base, archive.node.series};
+    fake_archive.node = archive.node;
+    fake_archive.node.options = &fake_archive.options;
+    fake_archive.node.index = &fake.base;
     test_run_start(run, &fake_archive, &service_get, S, UID_IMPLICIT_LE, TINY_SERIES,
                    (ul_request *)&none);
 }

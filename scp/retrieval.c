@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * retrieval.c - files opened once for a retrieval, instances checked against the index and made.
+ *
+ * Invariant: what leaves is the listed SOP instance, in a syntax of a context accepted for its SOP
+ * class, whichever thread makes it.
+ *
+ * Threads: the retrieval's own takes; workers make, and open files. A file is opened by whoever
+ * comes first.
+ */
+#include "retrieval.h"
+
+#include "ahead.h"
+#include "series_pool.h"
+#include "sop_classes.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Codestreams that the system is told of before they are read. */
+#define NEEDED_SOON 32
+
+typedef enum file_state { FILE_CLOSED, FILE_OPENING, FILE_OPEN } file_state;
+
+typedef struct open_file {
+    file_state state;
+    dcb_series *series; /* NULL: it cannot be opened */
+    dcb_error *error;   /* why; NULL: memory ran out */
+} open_file;
+
+struct retrieval {
+    const scp_node *node;
+    const ul_request *contexts;
+    const instance_list *list;
+    ahead_list *ahead;    /* NULL: none */
+    uint32_t nreleased;   /* files behind us */
+    bool decodes;         /* the last instance was decoded: the next ones will be */
+    size_t needed;        /* instances before this one are read or the system was told of them */
+    pthread_mutex_t lock; /* files */
+    pthread_cond_t opened;
+    open_file *files;
+};
+
+static void set_failure(retrieval_instance *out, const char *comment, const char *reason)
+{
+    snprintf(out->comment, sizeof out->comment, "%s", comment);
+    snprintf(out->reason, sizeof out->reason, "%s", reason);
+}
+
+/* The reader's own words are for the log: they may tell paths. */
+static void set_reader_failure(retrieval_instance *out, const dcb_error *error)
+{
+    set_failure(out, dcb_status_text(error->status), error->message);
+}
+
+/* ---- Files ---- */
+
+/* Called and returns with the lock held. */
+static void open_series(retrieval *r, uint32_t number)
+{
+    open_file *file = &r->files[number];
+    const char *path = instance_list_path(r->list, instance_list_first(r->list, number));
+    dcb_series *series = NULL;
+    dcb_error error = DCB_ERROR_INIT, *kept = NULL;
+    file->state = FILE_OPENING;
+    pthread_mutex_unlock(&r->lock);
+    if (series_pool_get(&series, r->node->series, path, &error) != DCB_OK &&
+        (kept = malloc(sizeof *kept)) != NULL)
+        *kept = error;
+    pthread_mutex_lock(&r->lock);
+    file->state = FILE_OPEN;
+    file->series = series;
+    file->error = kept;
+    pthread_cond_broadcast(&r->opened);
+}
+
+/* The file of instance i, opened once; false where another thread is about that and the caller
+   may not wait. */
+static bool get_file(const open_file **out, retrieval *r, size_t i, bool may_wait)
+{
+    const uint32_t number = instance_list_file(r->list, i);
+    open_file *file = &r->files[number];
+    pthread_mutex_lock(&r->lock);
+    if (file->state == FILE_CLOSED)
+        open_series(r, number);
+    while (file->state == FILE_OPENING && may_wait)
+        pthread_cond_wait(&r->opened, &r->lock);
+    const bool is_there = file->state == FILE_OPEN;
+    pthread_mutex_unlock(&r->lock);
+    *out = file;
+    return is_there;
+}
+
+/* Files before instance i's: nobody makes anything of them any more. */
+static void release_files_before(retrieval *r, size_t i)
+{
+    const uint32_t number = i < r->list->count ? instance_list_file(r->list, i) : r->list->nfiles;
+    for (; r->nreleased < number; r->nreleased++) {
+        open_file *file = &r->files[r->nreleased];
+        dcb_series_release(file->series);
+        free(file->error);
+        file->series = NULL;
+        file->error = NULL;
+    }
+}
+
+/* ---- Instances ---- */
+
+static bool choose_context(retrieval_instance *out, const retrieval *r, const dcb_frame_info *info)
+{
+    const get_context_result result = get_context_choose(
+        &out->context, r->contexts, info->sop_class_uid, info->stored_syntax_uid);
+    if (result == GET_CONTEXT_FOUND)
+        return true;
+    const char *name = sop_class_name(info->sop_class_uid);
+    const char *missing = result == GET_CONTEXT_NO_ROLE  ? "SCP role"
+                          : result == GET_CONTEXT_SYNTAX ? "usable transfer syntax"
+                                                         : "presentation context";
+    snprintf(out->comment, sizeof out->comment, "no %s for %s", missing, name);
+    snprintf(out->reason, sizeof out->reason, "%s", info->stored_syntax_uid);
+    return false;
+}
+
+/* Is instance i what the index says, and how will it leave? Else out says why not. */
+static bool examine(retrieval_instance *out, const retrieval *r, dcb_series *series, size_t i)
+{
+    char uid[UL_UID_SIZE];
+    dcb_error error = DCB_ERROR_INIT;
+    dcb_frame_info info;
+    if (dcb_series_frame_info(&info, series, instance_list_frame(r->list, i), &error) != DCB_OK) {
+        set_reader_failure(out, &error);
+        return false;
+    }
+    instance_list_uid(uid, r->list, i);
+    if (strcmp(info.sop_instance_uid, uid) != 0) {
+        set_failure(out, "the file changed since it was indexed",
+                    "the index names another SOP instance");
+        return false;
+    }
+    return choose_context(out, r, &info);
+}
+
+/* Instance i, or why it cannot be sent. False where another thread would have to be waited for. */
+static bool make(retrieval_instance *out, retrieval *r, size_t i, bool may_wait)
+{
+    const uint32_t frame = instance_list_frame(r->list, i);
+    const open_file *file;
+    out->frame = NULL;
+    out->comment[0] = out->reason[0] = '\0';
+    if (!get_file(&file, r, i, may_wait))
+        return false;
+    if (file->series == NULL) {
+        static const dcb_error no_memory = {DCB_ERR_NO_MEMORY, UINT64_MAX, "for an error"};
+        set_reader_failure(out, file->error != NULL ? file->error : &no_memory);
+        return true;
+    }
+    if (!examine(out, r, file->series, i))
+        return true;
+    dcb_error error = DCB_ERROR_INIT;
+    const dcb_encoding encoding = out->context.encoding;
+    const dcb_status status =
+        may_wait ? dcb_series_frame(&out->frame, file->series, frame, encoding, &error)
+                 : dcb_series_try_frame(&out->frame, file->series, frame, encoding, &error);
+    if (status != DCB_OK)
+        set_reader_failure(out, &error);
+    return status != DCB_OK || out->frame != NULL;
+}
+
+/* ---- Before their turn ---- */
+
+static bool make_ahead(void *context, size_t i, void **made, size_t *nbytes)
+{
+    retrieval_instance *instance = malloc(sizeof *instance);
+    if (instance == NULL || !make(instance, context, i, false)) {
+        free(instance); /* in its turn, then */
+        return false;
+    }
+    *made = instance;
+    *nbytes = sizeof *instance;
+    if (instance->frame != NULL) {
+        size_t frame_nbytes;
+        dcb_frame_part10(instance->frame, &frame_nbytes);
+        *nbytes += frame_nbytes;
+    }
+    return true;
+}
+
+static void drop_made(void *made)
+{
+    retrieval_instance *instance = made;
+    dcb_frame_release(instance->frame);
+    free(instance);
+}
+
+static const ahead_work work = {make_ahead, drop_made};
+
+/* Reading what is stored costs less than handing it over; so only the next file is opened. */
+static ahead_wish wish_after(const retrieval *r, size_t i)
+{
+    const uint32_t next = instance_list_file(r->list, i) + 1;
+    const size_t left = r->list->count - i - 1;
+    return (ahead_wish){r->decodes ? left : 0,
+                        next < r->list->nfiles ? instance_list_first(r->list, next) : AHEAD_NONE};
+}
+
+/* How the first instance will leave tells what to do about those behind it. */
+static void look_at_first(retrieval *r)
+{
+    retrieval_instance first;
+    const open_file *file;
+    get_file(&file, r, 0, true);
+    r->decodes = file->series != NULL && examine(&first, r, file->series, 0) &&
+                 first.context.encoding != DCB_ENCODING_STORED;
+}
+
+/* Lets the system read what workers do not. */
+static void tell_needs(retrieval *r, size_t i)
+{
+    if (r->decodes || i + NEEDED_SOON / 2 < r->needed)
+        return;
+    const uint32_t number = instance_list_file(r->list, i);
+    const open_file *file;
+    if (get_file(&file, r, i, false) && file->series != NULL) {
+        const size_t end = instance_list_first(r->list, number + 1);
+        const size_t from = r->needed > i ? r->needed : i;
+        r->needed = from + NEEDED_SOON < end ? from + NEEDED_SOON : end;
+        if (r->needed > from)
+            dcb_series_will_need(file->series, instance_list_frame(r->list, from),
+                                 (uint32_t)(r->needed - from));
+    }
+}
+
+void retrieval_get(retrieval_instance *out, retrieval *r, size_t i)
+{
+    release_files_before(r, i);
+    if (i == 0)
+        look_at_first(r);
+    retrieval_instance *made = NULL;
+    if (r->ahead != NULL) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+        made = ahead_take(r->ahead, i, wish_after(r, i),
+                          (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+    }
+    if (made != NULL)
+        *out = *made;
+    else
+        make(out, r, i, true);
+    free(made);
+    if (out->frame != NULL)
+        r->decodes = out->context.encoding != DCB_ENCODING_STORED;
+    tell_needs(r, i);
+}
+
+/* ---- From beginning to end ---- */
+
+retrieval *retrieval_create(const scp_node *node, const ul_request *contexts,
+                            const instance_list *list)
+{
+    retrieval *r = calloc(1, sizeof *r);
+    open_file *files = calloc(list->nfiles + 1u, sizeof *files);
+    if (r == NULL || files == NULL) {
+        free(r);
+        free(files);
+        return NULL;
+    }
+    *r = (retrieval){.node = node, .contexts = contexts, .list = list, .files = files};
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->opened, NULL);
+    /* Without it every instance is made in its turn. */
+    if (node->ahead != NULL && list->count > 1)
+        r->ahead = ahead_list_open(node->ahead, &work, r);
+    return r;
+}
+
+void retrieval_close(retrieval *r)
+{
+    if (r == NULL)
+        return;
+    ahead_list_close(r->ahead);
+    release_files_before(r, r->list->count);
+    pthread_cond_destroy(&r->opened);
+    pthread_mutex_destroy(&r->lock);
+    free(r->files);
+    free(r);
+}
