@@ -50,7 +50,7 @@ $cc -std=c11 -Wall -Wextra -Werror "$here/first_frame.c" -o "$work/first_frame_p
   $(pkg-config --cflags --libs dcb) -Wl,-rpath,"$lib"
 $cc -std=c11 -Wall -Wextra -Werror "$here/first_frame.c" -o "$work/first_frame_pkg_static" \
   $(pkg-config --static --cflags --libs dcb | sed 's/-ldcb\b/-l:libdcb.a/')
-cmake -S "$here" -B "$work/cmake" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" \
+cmake -G Ninja -S "$here" -B "$work/cmake" -DCMAKE_C_COMPILER="$cc" -DCMAKE_PREFIX_PATH="$prefix" \
   >"$work/log" && cmake --build "$work/cmake" >>"$work/log" || { cat "$work/log"; fail "cmake"; }
 
 "$prefix/bin/dcbtool" extract "$series" -f 0 -o "$work/expected" >/dev/null
@@ -71,6 +71,6 @@ said=$("$work/first_frame_pkg" "$here/first_frame.c" "$work/out.dcm" 2>&1) && fa
   fail "for a file that is none: $said"
 
 # reader/ stands alone.
-cmake -S "$source_dir/reader" -B "$work/alone" -DCMAKE_C_COMPILER="$cc" >"$work/log" ||
+cmake -G Ninja -S "$source_dir/reader" -B "$work/alone" -DCMAKE_C_COMPILER="$cc" >"$work/log" ||
   { cat "$work/log"; fail "reader/ alone"; }
 echo "installed, and used in four ways"

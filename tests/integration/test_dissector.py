@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 from support.golden import OWN
@@ -33,11 +34,26 @@ class Capture:
         # The capture is up once a packet of ours is in its file.
         for _ in range(100):
             self.node.echoscu()
-            if self.path.exists() and self.path.stat().st_size > 1000:
+            if self.size() > 1000:
                 return self
+            if self.process.poll() is not None:
+                self.process.stderr.close()
+                raise unittest.SkipTest("this user may not capture packets")
+        self.stop()
         raise AssertionError("tshark captured nothing")
 
     def __exit__(self, *_):
+        # tshark drops what is still under way when it is told to end.
+        deadline, quiet, size = time.monotonic() + 60, 0, -1
+        while quiet < 10 and time.monotonic() < deadline:
+            time.sleep(0.1)
+            quiet, size = quiet + 1 if self.size() == size else 0, self.size()
+        self.stop()
+
+    def size(self):
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def stop(self):
         self.process.send_signal(signal.SIGINT)
         self.process.wait(30)
         self.process.stderr.close()
