@@ -183,13 +183,10 @@ typedef struct dcb_open_options {
        not call libdcb. NULL: never. */
     bool (*cancelled)(void *context);
     void *cancel_context;
-    /* Keep instances in DCB_ENCODING_STORED too. false: they are made anew at each call, for files
-       that the system keeps in memory anyway. */
-    bool cache_stored;
 } dcb_open_options;
 
 #define DCB_OPEN_OPTIONS_INIT                                                                      \
-    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL, true}
+    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL}
 
 /* Opens a file and reads everything but the frames: container, metadata, pixel header. The file
    must not be changed in place while it is open (replacing it by rename is fine); where it is,
@@ -291,6 +288,8 @@ dcb_status dcb_series_frame(dcb_frame **out, dcb_series *series, uint32_t frame,
    DCB_OK with *out NULL instead of waiting for it. Notes no travel. */
 dcb_status dcb_series_try_frame(dcb_frame **out, dcb_series *series, uint32_t frame,
                                 dcb_encoding encoding, dcb_error *error);
+/* True where the cache has the instance, or somebody is making it. */
+bool dcb_series_has_frame(const dcb_series *series, uint32_t frame, dcb_encoding encoding);
 /* Tells the system that the codestreams of these frames will be read soon. Returns at once, never
    fails; frames beyond the last are no matter. Does nothing for memory and callbacks. */
 void dcb_series_will_need(const dcb_series *series, uint32_t first, uint32_t count);

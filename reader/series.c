@@ -81,7 +81,6 @@ static dcb_status open_source(dcb_series **out, dcb__source *source,
     series->cache_frames = own.cache_frames;
     series->prefetch_frames = own.prefetch_frames;
     series->encoding = own.encoding;
-    series->cache_stored = own.cache_stored;
     dcb__source_set_cancelled(source, own.cancelled, own.cancel_context);
     dcb_status status = check_encoding(own.encoding, error);
     if (status == DCB_OK)
@@ -207,11 +206,6 @@ static dcb_status check_frame_call(dcb_encoding *encoding, dcb_series *series, u
     return status == DCB_OK ? check_encoding(*encoding, error) : status;
 }
 
-static bool goes_through_cache(const dcb_series *series, dcb_encoding encoding)
-{
-    return series->cache != NULL && (encoding != DCB_ENCODING_STORED || series->cache_stored);
-}
-
 static int64_t unix_now_ms(void)
 {
     struct timespec now;
@@ -226,7 +220,7 @@ dcb_status dcb_series_frame(dcb_frame **out, dcb_series *series, uint32_t frame,
     dcb_status status = check_frame_call(&encoding, series, frame, error);
     if (status != DCB_OK)
         return status;
-    if (!goes_through_cache(series, encoding))
+    if (series->cache == NULL)
         return dcb__instance_make(out, series, frame, encoding, error);
     dcb__read_ahead_note(series->read_ahead, dcb__this_reader(), frame, encoding);
     return dcb__cache_get(out, series->cache, frame, encoding, unix_now_ms(), dcb__instance_make,
@@ -240,10 +234,17 @@ dcb_status dcb_series_try_frame(dcb_frame **out, dcb_series *series, uint32_t fr
     dcb_status status = check_frame_call(&encoding, series, frame, error);
     if (status != DCB_OK)
         return status;
-    if (!goes_through_cache(series, encoding))
+    if (series->cache == NULL)
         return dcb__instance_make(out, series, frame, encoding, error);
     return dcb__cache_try_get(out, series->cache, frame, encoding, unix_now_ms(),
                               dcb__instance_make, series, error);
+}
+
+bool dcb_series_has_frame(const dcb_series *series, uint32_t frame, dcb_encoding encoding)
+{
+    if (encoding == DCB_ENCODING_DEFAULT)
+        encoding = series->encoding;
+    return series->cache != NULL && dcb__cache_has(series->cache, frame, encoding);
 }
 
 void dcb_series_will_need(const dcb_series *series, uint32_t first, uint32_t count)

@@ -47,7 +47,6 @@ struct dcb_series {
     _Atomic(dcb__variant *) variants[DCB_NVARIANTS][2]; /* native, UTF-8 */
     uint32_t cache_frames, prefetch_frames;
     dcb_encoding encoding;       /* of DCB_ENCODING_DEFAULT */
-    bool cache_stored;
     dcb__cache_series *cache;    /* NULL: none */
     dcb__read_ahead *read_ahead; /* NULL: none */
 };

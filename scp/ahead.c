@@ -8,6 +8,7 @@
  */
 #include "ahead.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -111,9 +112,9 @@ static size_t choose_item(ahead_list *list)
 {
     if (list->stalled || !has_room(list))
         return AHEAD_NONE;
-    for (size_t k = 1; k <= list->wish.count; k++) {
-        if (find_slot(list, list->turn + k) == NULL)
-            return list->turn + k;
+    for (size_t item = list->wish.first; item < list->wish.end; item++) {
+        if (find_slot(list, item) == NULL)
+            return item;
     }
     const size_t beyond = list->wish.beyond;
     return beyond != AHEAD_NONE && find_slot(list, beyond) == NULL ? beyond : AHEAD_NONE;
@@ -362,9 +363,10 @@ void *ahead_take(ahead_list *list, size_t i, ahead_wish wish, int64_t now_ms)
     const bool is_slow = pool->options.stall_ms != 0 && list->turn != AHEAD_NONE &&
                          now_ms - list->taken_ms > pool->options.stall_ms;
     list->turn = i;
-    list->wish = is_slow ? (ahead_wish){0, AHEAD_NONE} : wish;
-    if (list->wish.count > pool->options.window)
-        list->wish.count = pool->options.window;
+    list->wish = is_slow ? (ahead_wish){0, 0, AHEAD_NONE} : wish;
+    if (list->wish.end > i + pool->options.window + 1)
+        list->wish.end = i + pool->options.window + 1;
+    assert(list->wish.first > i || list->wish.first >= list->wish.end);
     list->taken_ms = now_ms;
     list->stalled = false;
     for (size_t k = 0; k < NSLOTS; k++) {

@@ -54,8 +54,8 @@ void ahead_list_close(ahead_list *list);
 
 /* What to make while item i is used. */
 typedef struct ahead_wish {
-    size_t count;  /* items following it; the window bounds them */
-    size_t beyond; /* and this later one; AHEAD_NONE: none */
+    size_t first, end; /* items after i from first to before end; the window bounds them */
+    size_t beyond;     /* and this later one; AHEAD_NONE: none */
 } ahead_wish;
 
 /* Item i, which is now the caller's to drop; NULL where nobody has begun it: the caller makes it

@@ -141,7 +141,6 @@ static int start_reading(node_parts *parts, const scp_options *options, scp_erro
         return scp_fail(error, "the cache cannot be made: %s", reason.message);
     dcb_open_options open = DCB_OPEN_OPTIONS_INIT;
     open.cache = parts->cache;
-    open.cache_stored = false;
     if (series_pool_create(&parts->node.series, options->open_series, &open, &reason) != DCB_OK)
         return scp_fail(error, "series cannot be opened: %s", reason.message);
     const ahead_options ahead = AHEAD_OPTIONS_INIT;

@@ -154,6 +154,9 @@ static ul_result drive(association *a, operation *op, scp_error *error)
         } else {
             op->nresponses++;
             op->status = out.command.status;
+            /* The counters of a retrieval, which the next instance follows at once. */
+            if (step == SERVICE_RESPONSE && op->service->suboperation_done != NULL)
+                ul_association_hold(a->ul);
             result = association_respond(a, op->context, &out.command, &op->request, out.identifier,
                                          out.identifier_nbytes, error);
         }

@@ -36,11 +36,12 @@ struct retrieval {
     const scp_node *node;
     const ul_request *contexts;
     const instance_list *list;
-    ahead_list *ahead;    /* NULL: none */
-    uint32_t nreleased;   /* files behind us */
-    bool decodes;         /* the last instance was decoded: the next ones will be */
-    size_t needed;        /* instances before this one are read or the system was told of them */
-    pthread_mutex_t lock; /* files */
+    ahead_list *ahead;     /* NULL: none */
+    uint32_t nreleased;    /* files behind us */
+    dcb_encoding encoding; /* of the last instance: the next ones will have it, too */
+    size_t cached;         /* instances before this one are sent, or were in the cache */
+    size_t needed;         /* instances before this one are read or the system was told of them */
+    pthread_mutex_t lock;  /* files */
     pthread_cond_t opened;
     open_file *files;
 };
@@ -198,13 +199,39 @@ static void drop_made(void *made)
 
 static const ahead_work work = {make_ahead, drop_made};
 
-/* Reading what is stored costs less than handing it over; so only the next file is opened. */
-static ahead_wish wish_after(const retrieval *r, size_t i)
+static bool decodes(const retrieval *r)
+{
+    return r->encoding != DCB_ENCODING_STORED;
+}
+
+/* The first instance after i that the cache does not have, as far as that matters. What it has
+   costs less than handing it over. */
+static size_t first_missing(retrieval *r, size_t i)
+{
+    const uint32_t number = instance_list_file(r->list, i);
+    const size_t file_end = instance_list_first(r->list, number + 1);
+    const open_file *file;
+    if (r->cached <= i)
+        r->cached = i + 1;
+    if (!get_file(&file, r, i, false) || file->series == NULL)
+        return r->cached;
+    while (r->cached < file_end && r->cached <= i + AHEAD_WINDOW_MAX &&
+           dcb_series_has_frame(file->series, instance_list_frame(r->list, r->cached), r->encoding))
+        r->cached++;
+    return r->cached;
+}
+
+/* Reading what is stored costs less than handing it over, too: only the next file is opened. */
+static ahead_wish wish_after(retrieval *r, size_t i)
 {
     const uint32_t next = instance_list_file(r->list, i) + 1;
-    const size_t left = r->list->count - i - 1;
-    return (ahead_wish){r->decodes ? left : 0,
-                        next < r->list->nfiles ? instance_list_first(r->list, next) : AHEAD_NONE};
+    ahead_wish wish = {.beyond = next < r->list->nfiles ? instance_list_first(r->list, next)
+                                                        : AHEAD_NONE};
+    if (decodes(r)) {
+        wish.first = first_missing(r, i);
+        wish.end = r->list->count;
+    }
+    return wish;
 }
 
 /* How the first instance will leave tells what to do about those behind it. */
@@ -213,14 +240,14 @@ static void look_at_first(retrieval *r)
     retrieval_instance first;
     const open_file *file;
     get_file(&file, r, 0, true);
-    r->decodes = file->series != NULL && examine(&first, r, file->series, 0) &&
-                 first.context.encoding != DCB_ENCODING_STORED;
+    if (file->series != NULL && examine(&first, r, file->series, 0))
+        r->encoding = first.context.encoding;
 }
 
 /* Lets the system read what workers do not. */
 static void tell_needs(retrieval *r, size_t i)
 {
-    if (r->decodes || i + NEEDED_SOON / 2 < r->needed)
+    if (decodes(r) || i + NEEDED_SOON / 2 < r->needed)
         return;
     const uint32_t number = instance_list_file(r->list, i);
     const open_file *file;
@@ -252,7 +279,7 @@ void retrieval_get(retrieval_instance *out, retrieval *r, size_t i)
         make(out, r, i, true);
     free(made);
     if (out->frame != NULL)
-        r->decodes = out->context.encoding != DCB_ENCODING_STORED;
+        r->encoding = out->context.encoding;
     tell_needs(r, i);
 }
 

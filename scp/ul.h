@@ -139,6 +139,10 @@ ul_result ul_send_message(ul_association *association, uint8_t context_id, const
                           size_t command_nbytes, const struct iovec *slices, size_t nslices,
                           scp_error *error);
 
+/* The next message may leave together with the one after it, which must be sent soon: one wake-up
+   of the peer instead of two. The kernel sends it by itself after 200 ms. */
+void ul_association_hold(ul_association *association);
+
 /* Ends waits of the association's thread, from any thread: its calls give UL_STOPPED. */
 void ul_association_interrupt(ul_association *association);
 void ul_association_finish_release(ul_association *association);

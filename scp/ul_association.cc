@@ -250,6 +250,11 @@ ul_result ul_send_message(ul_association *association, uint8_t context_id, const
     return io == UL_IO_OK ? UL_OK : io_result(association, "sending a message", error);
 }
 
+void ul_association_hold(ul_association *association)
+{
+    association->transport.hold = true;
+}
+
 void ul_association_interrupt(ul_association *association)
 {
     ul_transport_interrupt(&association->transport);

@@ -220,7 +220,8 @@ ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov)
         } else {
             size_t batch = niov - i < IOV_BATCH ? niov - i : IOV_BATCH;
             struct msghdr message = {.msg_iov = iov + i, .msg_iovlen = batch};
-            n = sendmsg(t->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+            n = sendmsg(t->fd, &message,
+                        MSG_NOSIGNAL | MSG_DONTWAIT | (t->hold ? MSG_MORE : 0));
             if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
                 io = wait_until(t, POLLOUT, progress_deadline(t));
             else if (n < 0 && errno != EINTR)
@@ -233,8 +234,9 @@ ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov)
             i += advance(iov + i, niov - i, (size_t)n);
         }
     }
-    if (t->fd >= 0)
+    if (t->fd >= 0 && !t->hold)
         arm_quickack(t->fd);
+    t->hold = false;
     return UL_IO_OK;
 }
 

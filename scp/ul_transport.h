@@ -40,6 +40,7 @@ typedef struct ul_transport {
     int io_timeout_ms;   /* for one read or write without progress */
     int64_t deadline_ms; /* for all of it, on ul_now_ms's clock; INT64_MAX: none */
     bool deaf;           /* interruption no longer counts: the last words are being sent */
+    bool hold;           /* the next write may wait for the one after it (at most 200 ms) */
     bool torn;           /* a message went out in part: no PDU may follow it */
     ul_io last;          /* why the last read or write failed */
     int error;

@@ -90,9 +90,10 @@ static void await(ahead_pool *pool, uint64_t count)
     } while (stats.made + stats.deferred < count || stats.running > 0);
 }
 
-static ahead_wish wish(size_t count)
+/* Takes item i and wishes for those that follow. */
+static void *take(ahead_list *list, size_t i, size_t count, int64_t now_ms)
 {
-    return (ahead_wish){count, AHEAD_NONE};
+    return ahead_take(list, i, (ahead_wish){i + 1, i + 1 + count, AHEAD_NONE}, now_ms);
 }
 
 static size_t item_of(const source *from, const void *made)
@@ -106,18 +107,18 @@ static void test_window(void **state)
     ahead_pool *pool = make_pool(2, 3, 1 << 20);
     source from = {.number = 0};
     ahead_list *list = open_list(pool, &from);
-    assert_null(ahead_take(list, 0, wish(50), 0));
+    assert_null(take(list, 0, 50, 0));
     await(pool, 3);
     assert_int_equal(stats_of(pool).waiting, 3);
     assert_int_equal(stats_of(pool).waiting_bytes, 300);
     for (size_t i = 1; i < 20; i++) {
-        assert_int_equal(item_of(&from, ahead_take(list, i, wish(50), 0)), i);
+        assert_int_equal(item_of(&from, take(list, i, 50, 0)), i);
         await(pool, 3 + i);
         assert_int_equal(from.made[i + 3], 1);
         assert_int_equal(from.made[i + 4], 0);
     }
     /* A shorter wish than the window. */
-    assert_int_equal(item_of(&from, ahead_take(list, 20, wish(2), 0)), 20);
+    assert_int_equal(item_of(&from, take(list, 20, 2, 0)), 20);
     assert_int_equal(stats_of(pool).made, 22);
     assert_int_equal(stats_of(pool).used, 20);
     ahead_list_close(list);
@@ -133,25 +134,25 @@ static void test_bytes(void **state)
     ahead_pool *pool = make_pool(1, 16, 250);
     source from = {.number = 0};
     ahead_list *list = open_list(pool, &from);
-    ahead_take(list, 0, wish(50), 0);
+    take(list, 0, 50, 0);
     await(pool, 2);
     assert_int_equal(stats_of(pool).waiting, 2);
     /* A second list: its share is half, one item, and the first keeps to that from now on. */
     source other = {.number = 1};
     ahead_list *second = ahead_list_open(pool, &work, &other);
-    ahead_take(second, 0, wish(50), 0);
-    ahead_take(list, 1, wish(50), 0);
+    take(second, 0, 50, 0);
+    take(list, 1, 50, 0);
     await(pool, 3);
     assert_int_equal(other.made[1], 1);
     assert_int_equal(from.made[3], 0);
-    ahead_take(second, 1, wish(0), 0);
+    take(second, 1, 0, 0);
     ahead_list_close(second);
     /* Items larger than the budget: one at a time. */
     ahead_list_close(list);
     ahead_pool_close(pool);
     pool = make_pool(2, 16, 50);
     list = open_list(pool, &from);
-    ahead_take(list, 0, wish(50), 0);
+    take(list, 0, 50, 0);
     await(pool, 1);
     assert_int_equal(stats_of(pool).made, 1);
     ahead_list_close(list);
@@ -166,10 +167,10 @@ static void test_lists_in_turn(void **state)
     source first = {.number = 1, .door = &door}, second = {.number = 2}, third = {.number = 3};
     ahead_list *lists[] = {open_list(pool, &first), ahead_list_open(pool, &work, &second),
                            ahead_list_open(pool, &work, &third)};
-    ahead_take(lists[0], 0, wish(50), 0);
+    take(lists[0], 0, 50, 0);
     gate_await(&door, 1); /* the only worker is busy while the others queue up */
-    ahead_take(lists[1], 0, wish(50), 0);
-    ahead_take(lists[2], 0, wish(50), 0);
+    take(lists[1], 0, 50, 0);
+    take(lists[2], 0, 50, 0);
     gate_open(&door);
     await(pool, 12);
     order[norder] = '\0';
@@ -197,13 +198,13 @@ static void test_turn_comes_early(void **state)
     gate door = GATE_INIT;
     source from = {.number = 0, .door = &door};
     ahead_list *list = open_list(pool, &from);
-    assert_null(ahead_take(list, 0, wish(2), 0));
+    assert_null(take(list, 0, 2, 0));
     pthread_t opener;
     gate_await(&door, 2);
     assert_int_equal(pthread_create(&opener, NULL, open_door_once_waited_for, &door), 0);
-    assert_int_equal(item_of(&from, ahead_take(list, 1, wish(1), 0)), 1);
-    assert_int_equal(item_of(&from, ahead_take(list, 2, wish(0), 0)), 2);
-    assert_null(ahead_take(list, 3, wish(0), 0));
+    assert_int_equal(item_of(&from, take(list, 1, 1, 0)), 1);
+    assert_int_equal(item_of(&from, take(list, 2, 0, 0)), 2);
+    assert_null(take(list, 3, 0, 0));
     pthread_join(opener, NULL);
     ahead_list_close(list);
     ahead_pool_close(pool);
@@ -215,15 +216,32 @@ static void test_put_off(void **state)
     ahead_pool *pool = make_pool(1, 2, 1 << 20);
     source from = {.number = 0, .busy = true};
     ahead_list *list = open_list(pool, &from);
-    assert_null(ahead_take(list, 0, wish(50), 0));
+    assert_null(take(list, 0, 50, 0));
     await(pool, 2); /* each once, and not again before the next take */
     assert_int_equal(stats_of(pool).deferred, 2);
     from.busy = false;
-    assert_null(ahead_take(list, 1, wish(50), 0));
+    assert_null(take(list, 1, 50, 0));
     await(pool, 4);
-    assert_int_equal(item_of(&from, ahead_take(list, 2, wish(0), 0)), 2);
+    assert_int_equal(item_of(&from, take(list, 2, 0, 0)), 2);
     ahead_list_close(list);
     assert_int_equal(stats_of(pool).deferred, 2);
+    ahead_pool_close(pool);
+}
+
+/* Items that need not be made are left out. */
+static void test_some_are_there(void **state)
+{
+    (void)state;
+    ahead_pool *pool = make_pool(2, 4, 1 << 20);
+    source from = {.number = 0};
+    ahead_list *list = open_list(pool, &from);
+    assert_null(ahead_take(list, 0, (ahead_wish){3, 90, AHEAD_NONE}, 0));
+    await(pool, 2);
+    assert_int_equal(from.made[1] + from.made[2], 0);
+    assert_int_equal(from.made[3] + from.made[4], 2);
+    assert_null(ahead_take(list, 1, (ahead_wish){8, 90, AHEAD_NONE}, 0)); /* out of the window */
+    ahead_list_close(list);
+    assert_int_equal(stats_of(pool).made, 2);
     ahead_pool_close(pool);
 }
 
@@ -233,12 +251,12 @@ static void test_beyond(void **state)
     ahead_pool *pool = make_pool(2, 16, 1 << 20);
     source from = {.number = 0};
     ahead_list *list = open_list(pool, &from);
-    const ahead_wish far = {0, 40};
+    const ahead_wish far = {0, 0, 40};
     ahead_take(list, 0, far, 0);
     await(pool, 1);
     for (size_t i = 1; i < 40; i++)
         assert_null(ahead_take(list, i, far, 0));
-    assert_int_equal(item_of(&from, ahead_take(list, 40, wish(0), 0)), 40);
+    assert_int_equal(item_of(&from, take(list, 40, 0, 0)), 40);
     assert_int_equal(stats_of(pool).made, 1);
     ahead_list_close(list);
     ahead_pool_close(pool);
@@ -250,7 +268,7 @@ static void test_stalled(void **state)
     ahead_pool *pool = make_pool(2, 4, 1 << 20);
     source from = {.number = 0};
     ahead_list *list = open_list(pool, &from);
-    ahead_take(list, 0, wish(50), 1000);
+    take(list, 0, 50, 1000);
     await(pool, 4);
     ahead_drop_stalled(pool, 1000);
     assert_int_equal(stats_of(pool).waiting, 4);
@@ -261,10 +279,10 @@ static void test_stalled(void **state)
     /* Nothing more for him, till he comes. */
     source other = {.number = 1};
     ahead_list *second = ahead_list_open(pool, &work, &other);
-    ahead_take(second, 0, wish(4), 2000);
+    take(second, 0, 4, 2000);
     await(pool, 8);
     assert_int_equal(from.made[1], 1);
-    assert_null(ahead_take(list, 1, wish(50), 3000));
+    assert_null(take(list, 1, 50, 3000));
     await(pool, 12);
     assert_int_equal(from.made[2], 2);
     ahead_list_close(list);
@@ -281,13 +299,13 @@ static void test_slow_owner(void **state)
     ahead_pool *pool = ahead_pool_create(&options);
     source from = {.number = 0};
     ahead_list *list = open_list(pool, &from);
-    ahead_take(list, 0, wish(50), later);
+    take(list, 0, 50, later);
     await(pool, 4);
     /* The time from one take to the next says how long sending takes. */
-    assert_int_equal(item_of(&from, ahead_take(list, 1, wish(50), later + 1001)), 1);
-    assert_int_equal(item_of(&from, ahead_take(list, 2, wish(50), later + 2002)), 2);
+    assert_int_equal(item_of(&from, take(list, 1, 50, later + 1001)), 1);
+    assert_int_equal(item_of(&from, take(list, 2, 50, later + 2002)), 2);
     assert_int_equal(stats_of(pool).made, 4);
-    assert_int_equal(item_of(&from, ahead_take(list, 3, wish(50), later + 2003)), 3);
+    assert_int_equal(item_of(&from, take(list, 3, 50, later + 2003)), 3);
     await(pool, 7);
     ahead_list_close(list);
     ahead_pool_close(pool);
@@ -300,7 +318,7 @@ static void test_close_waits(void **state)
     gate door = GATE_INIT;
     source from = {.number = 0, .door = &door};
     ahead_list *list = open_list(pool, &from);
-    ahead_take(list, 0, wish(50), 0);
+    take(list, 0, 50, 0);
     pthread_t opener;
     gate_await(&door, 2);
     assert_int_equal(pthread_create(&opener, NULL, open_door_once_waited_for, &door), 0);
@@ -336,7 +354,7 @@ static void test_no_memory(void **state)
     assert_null(ahead_list_open(pool, &work, &from));
     assert_true(fail_alloc_end());
     ahead_list *list = open_list(pool, &from);
-    ahead_take(list, 0, wish(2), 0);
+    take(list, 0, 2, 0);
     await(pool, 2);
     ahead_list_close(list);
     ahead_pool_close(pool);
@@ -349,9 +367,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_window),        cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_lists_in_turn), cmocka_unit_test(test_turn_comes_early),
-        cmocka_unit_test(test_put_off),       cmocka_unit_test(test_beyond),
-        cmocka_unit_test(test_stalled),       cmocka_unit_test(test_slow_owner),
-        cmocka_unit_test(test_close_waits),   cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_put_off),       cmocka_unit_test(test_some_are_there),
+        cmocka_unit_test(test_beyond),        cmocka_unit_test(test_stalled),
+        cmocka_unit_test(test_slow_owner),    cmocka_unit_test(test_close_waits),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
