@@ -160,7 +160,7 @@ static void test_silent_peers(void **state)
     }
     double started = fixture_now_ms();
     fixture_echo_alone(f);
-    assert_true(fixture_now_ms() - started < 1000);
+    assert_true(fixture_now_ms() - started < 5000); /* each may be silent for 20 s */
     for (size_t i = 0; i < NSILENT; i++)
         close(fds[i]);
 }
