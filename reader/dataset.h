@@ -11,6 +11,7 @@
 #ifndef DATASET_H
 #define DATASET_H
 
+#include "data_set_writer.h"
 #include "dcb.h"
 
 typedef struct dcb__arena_block {
@@ -48,5 +49,9 @@ dcb_element *dcb__dataset_place(dcb_dataset *dataset, uint32_t tag);
 const uint8_t *dcb__dataset_value(dcb__arena *arena, dcb_vr vr, const void *bytes, size_t nbytes);
 /* Room for nitems items, never fewer than the next power of two; NULL: out of memory. */
 dcb_dataset **dcb__dataset_item_array(dcb__arena *arena, size_t nitems);
+
+/* dataset_encode.c: the elements with first <= tag <= last. */
+void dcb__dataset_write(dcb__writer *writer, const dcb_dataset *dataset, uint32_t first,
+                        uint32_t last);
 
 #endif

@@ -7,8 +7,16 @@
 
 static void write_dataset(dcb__writer *writer, const dcb_dataset *dataset)
 {
+    dcb__dataset_write(writer, dataset, 0, UINT32_MAX);
+}
+
+void dcb__dataset_write(dcb__writer *writer, const dcb_dataset *dataset, uint32_t first,
+                        uint32_t last)
+{
     for (uint32_t i = 0; i < dataset->count && writer->status == DCB_OK; i++) {
         const dcb_element *element = &dataset->elements[i];
+        if (element->tag < first || element->tag > last)
+            continue;
         if (element->vr != DCB_VR_SQ) {
             dcb__writer_element(writer, element->tag, element->vr, element->value, element->nbytes);
             continue;

@@ -183,10 +183,13 @@ typedef struct dcb_open_options {
        not call libdcb. NULL: never. */
     bool (*cancelled)(void *context);
     void *cancel_context;
+    /* Reads our own files as a DiCube does, which does not know their exact trailer: for comparing,
+       and for rescuing what a damaged trailer leaves. */
+    bool ignore_trailer;
 } dcb_open_options;
 
 #define DCB_OPEN_OPTIONS_INIT                                                                      \
-    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL}
+    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL, false}
 
 /* Opens a file and reads everything but the frames: container, metadata, pixel header. The file
    must not be changed in place while it is open (replacing it by rename is fine); where it is,
@@ -261,6 +264,8 @@ typedef struct dcb_series_info {
     dcb_section sections[DCB_SECTION_COUNT];
     const char *writer; /* which DiCube wrote the file, as its form tells (format section 4) */
     uint32_t cut_off_frames; /* frames that end past the end of the file: they fail */
+    bool has_trailer;    /* our own file: instances are exactly what was taken in (FORMAT.md) */
+    dcb_section trailer; /* to the end of the file */
 } dcb_series_info;
 
 /* Borrowed: lives as long as the series. */
@@ -273,6 +278,7 @@ typedef struct dcb_frame_info {
     const char *stored_syntax_uid; /* HTJ2K: .201, .202 or .203 by the codestream (PS3.5 A.4.10) */
     uint64_t offset, nbytes;       /* the codestream in the file */
     dcb_pixel_format pixel;
+    const char *source_syntax_uid; /* in which the instance was taken in; NULL: not known */
 } dcb_frame_info;
 
 /* frame: 0 to nframes - 1, in the file's slice order. Reads the codestream's main header at the
@@ -436,6 +442,71 @@ dcb_status dcb_series_verify(dcb_series *series, dcb_problem_report report, void
    samples when they are parsed again. Frames may be checked by several threads at once. */
 dcb_status dcb_series_verify_frame(dcb_series *series, uint32_t frame, dcb_problem_report report,
                                    void *context, dcb_error *error);
+
+/* ---- Writing -----------------------------------------------------------------------------------
+ */
+
+/* Makes one .dcbs file of one series, with the exact trailer (FORMAT.md): every DiCube since 0.2.0
+   reads its real-world values, and this library gives back exactly what was taken in. One thread
+   at a time; frames are encoded on threads of the writer's own. Memory holds a few frames, what
+   the data sets do not share, and their compressed bytes. */
+typedef struct dcb_writer dcb_writer;
+
+typedef struct dcb_writer_options {
+    size_t struct_size;
+    dcb_limits limits; /* max_meta_bytes also bounds one data set without its pixels */
+    uint32_t nthreads; /* that encode; 0: one for each processor */
+    bool sync;         /* false: the file may be lost, or be empty, after a loss of power */
+} dcb_writer_options;
+
+#define DCB_WRITER_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(dcb_writer_options), DCB_LIMITS_INIT, 0, true                                       \
+    }
+
+/* An instance to take in. All is borrowed for the call. */
+typedef struct dcb_writer_instance {
+    size_t struct_size;
+    /* The data set (no preamble, no group 2) in Explicit VR Little Endian, with Pixel Data as it
+       came. One that came in Implicit VR, big endian or deflated must have been converted. */
+    const void *dataset;
+    size_t dataset_nbytes;
+    const char *syntax_uid; /* the transfer syntax in which it came */
+    /* Decoded samples, where that is RLE, JPEG, JPEG-LS or JPEG 2000 (lossless): by pixel, little
+       endian, in containers of Bits Allocated. Else NULL. */
+    const void *samples;
+    size_t samples_nbytes;
+} dcb_writer_instance;
+
+#define DCB_WRITER_INSTANCE_INIT                                                                   \
+    {                                                                                              \
+        sizeof(dcb_writer_instance), NULL, 0, NULL, NULL, 0                                        \
+    }
+
+typedef struct dcb_writer_summary {
+    uint32_t nframes;
+    uint64_t source_bytes; /* of the data sets as they came */
+    uint64_t file_bytes, frame_bytes, trailer_bytes;
+    const char *dicom_status; /* static text */
+} dcb_writer_summary;
+
+/* Nothing is at path, or what was there before, until the commit. options may be NULL. */
+dcb_status dcb_writer_create(dcb_writer **out, const char *path, const dcb_writer_options *options,
+                             dcb_error *error);
+/* Adds the next slice: the order of calls is the order in the file. An instance that a DCB cannot
+   hold exactly is refused, with the reason, by any status but DCB_ERR_IO and DCB_ERR_NO_MEMORY; the
+   writer is as it was, and the caller keeps the instance as it came. DCB_ERR_ARGUMENT: its SOP
+   Instance UID was added before. After DCB_ERR_IO or DCB_ERR_NO_MEMORY the writer can only be
+   aborted. */
+dcb_status dcb_writer_add_instance(dcb_writer *writer, const dcb_writer_instance *instance,
+                                   dcb_error *error);
+/* Puts the file at path, in one step: before it stands what was there, after it the new file,
+   whatever happens in between. All frames have been decoded again and compared, and the file read
+   again. Ends the writer, also where it fails; then nothing has changed, but for a failure after
+   the last step (to sync the folder), which the message tells. summary may be NULL. */
+dcb_status dcb_writer_commit(dcb_writer *writer, dcb_writer_summary *summary, dcb_error *error);
+/* Ends the writer without a trace. */
+void dcb_writer_abort(dcb_writer *writer);
 
 #ifdef __cplusplus
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "dcb_error.h"
+#include "exact.h"
 
 /* Main headers have some 150 bytes; a comment may make them longer. */
 #define HEADER_READ 1024u
@@ -75,8 +76,11 @@ static dcb_status parse_header(dcb__codestream *out, dcb_series *series, uint32_
                                const dcb__frame_place *place, const uint8_t *bytes, size_t nbytes,
                                dcb_error *error)
 {
+    dcb_error own = DCB_ERROR_INIT;
     dcb_status status =
-        dcb__codestream_read(out, bytes, nbytes, place->offset, &series->limits, error);
+        dcb__codestream_read(out, bytes, nbytes, place->offset, &series->limits, &own);
+    if (status != DCB_OK)
+        dcb__fail(error, status, own.offset, "frame %" PRIu32 ": %s", frame, own.message);
     if (status == DCB_OK)
         status = check_header(series, frame, place->offset, out, error);
     if (status == DCB_OK && is_common(series, out))
@@ -121,8 +125,12 @@ dcb_status dcb__read_codestream(uint8_t *to, dcb__codestream *header, dcb_series
     size_t nbytes = (size_t)place->nbytes;
     dcb_status status =
         dcb__source_read(series->source, to, nbytes, place->offset, "the codestream", error);
+    if (status == DCB_OK && series->trailer != NULL)
+        status = dcb__exact_check_frame(series, frame, place->offset, to, nbytes, error);
     if (status == DCB_OK)
         status = parse_header(header, series, frame, place, to, nbytes, error);
+    if (status == DCB_OK && series->trailer != NULL)
+        return DCB_OK; /* before it was given its checksum, the writer decoded it */
     /* One that stops short would be decoded to a wrong picture by a forgiving viewer. */
     dcb_error own = DCB_ERROR_INIT;
     if (status == DCB_OK && dcb__codestream_check(header, to, nbytes, &own) != DCB_OK)

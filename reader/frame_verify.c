@@ -18,9 +18,11 @@
 
 #include "bytes.h"
 #include "dcb_error.h"
+#include "exact.h"
 
 #define TAG_PIXEL_DATA  DCB_TAG(0x7FE0, 0x0010)
 #define TAG_PHOTOMETRIC DCB_TAG(0x0028, 0x0004)
+#define TAG_PLANAR      DCB_TAG(0x0028, 0x0006)
 /* Element header, empty offset table, item header (PS3.5 A.4). */
 #define ENCAPSULATION 28u
 
@@ -196,26 +198,78 @@ static dcb_status compare_encoded(bool *same, const dcb_dataset *expected, const
     return status;
 }
 
+/* Pixel Data as the source had it. */
+static dcb_status put_exact_pixels(frame_check *c, dcb_error *problem)
+{
+    dcb_series *series = c->series;
+    dcb__pixel_layout layout = dcb__exact_layout(series, c->frame);
+    dcb__slice_bytes slice;
+    dcb_status status = dcb__slice_open(&slice, series->trailer, series->source, c->frame, problem);
+    if (status != DCB_OK)
+        return status;
+    size_t nbytes = (size_t)dcb__layout_nbytes(&layout);
+    uint8_t *value = malloc(nbytes + slice.tail_nbytes + 1);
+    if (value == NULL) {
+        status = dcb__fail_no_memory(problem, nbytes + slice.tail_nbytes);
+    } else {
+        dcb__layout_from_codec(value, &layout, c->samples, c->header.precision);
+        if (slice.tail_nbytes > 0)
+            memcpy(value + nbytes, slice.tail, slice.tail_nbytes);
+        status =
+            dcb_dataset_put(c->whole, TAG_PIXEL_DATA, series->trailer->slices[c->frame].pixel_vr,
+                            value, nbytes + slice.tail_nbytes, problem);
+    }
+    free(value);
+    dcb__slice_close(&slice);
+    return status;
+}
+
 /* The data set without pixels, and what the decoded encodings must hold. */
 static dcb_status make_expected(frame_check *c, dcb_error *problem)
 {
     dcb_status status = dcb_series_dataset(&c->dataset, c->series, c->frame, false, problem);
     if (status == DCB_OK && c->samples != NULL)
         status = dcb_dataset_copy(&c->whole, c->dataset, problem);
+    if (status != DCB_OK || c->whole == NULL)
+        return status;
+    if (c->series->trailer != NULL)
+        return put_exact_pixels(c, problem);
     dcb_vr vr = c->header.precision <= 8 ? DCB_VR('O', 'B') : DCB_VR('O', 'W');
-    if (status == DCB_OK && c->whole != NULL)
-        status =
-            dcb_dataset_put(c->whole, TAG_PIXEL_DATA, vr, c->samples, c->samples_nbytes, problem);
-    return status;
+    return dcb_dataset_put(c->whole, TAG_PIXEL_DATA, vr, c->samples, c->samples_nbytes, problem);
 }
 
 /* ---- Encodings --------------------------------------------------------------------------------
  */
 
+/* The source's bytes need not be what our encoder makes: they are parsed and encoded first. */
+static dcb_status check_exact(frame_check *c, const uint8_t *bytes, size_t nbytes,
+                              dcb_error *problem)
+{
+    dcb_dataset *parsed = NULL;
+    uint8_t *encoded = NULL;
+    size_t encoded_nbytes = 0;
+    bool same = false;
+    dcb_status status = parse(&parsed, c, bytes, nbytes, DCB_SYNTAX_EXPLICIT_LE, problem);
+    if (status == DCB_OK)
+        status =
+            dcb_dataset_encode(&encoded, &encoded_nbytes, parsed, DCB_SYNTAX_EXPLICIT_LE, problem);
+    if (status == DCB_OK)
+        status = compare_encoded(&same, c->whole, encoded, encoded_nbytes, DCB_SYNTAX_EXPLICIT_LE,
+                                 problem);
+    if (status == DCB_OK && !same)
+        status = dcb__fail(problem, DCB_ERR_DATASET, c->place.offset,
+                           "the instance does not hold the data set and the samples");
+    free(encoded);
+    dcb_dataset_close(parsed);
+    return status;
+}
+
 static dcb_status check_decoded(frame_check *c, const uint8_t *bytes, size_t nbytes,
                                 dcb_syntax syntax, dcb_error *problem)
 {
     bool same = false;
+    if (c->series->trailer != NULL && syntax == DCB_SYNTAX_EXPLICIT_LE)
+        return check_exact(c, bytes, nbytes, problem);
     dcb_status status = compare_encoded(&same, c->whole, bytes, nbytes, syntax, problem);
     if (status != DCB_OK)
         return status;
@@ -244,6 +298,8 @@ static dcb_status check_deflated(frame_check *c, const uint8_t *bytes, size_t nb
         dcb_dataset_encode(&expected, &room, c->whole, DCB_SYNTAX_EXPLICIT_LE, problem);
     if (status != DCB_OK)
         return status;
+    bool exact = c->series->trailer != NULL;
+    room += exact ? room / 2 + 65536 : 0; /* the source's own lengths and group lengths */
     uint8_t *inflated = malloc(room + 1);
     z_stream stream = {.next_in = (Bytef *)bytes, .avail_in = (uInt)nbytes};
     if (inflated == NULL || inflateInit2(&stream, -MAX_WBITS) != Z_OK) {
@@ -256,7 +312,9 @@ static dcb_status check_deflated(frame_check *c, const uint8_t *bytes, size_t nb
     int result = inflate(&stream, Z_FINISH);
     size_t got = room + 1 - stream.avail_out;
     inflateEnd(&stream);
-    if (result != Z_STREAM_END || !same_bytes(inflated, got, expected, room))
+    if (result == Z_STREAM_END && exact)
+        status = check_exact(c, inflated, got, problem);
+    else if (result != Z_STREAM_END || !same_bytes(inflated, got, expected, room))
         status = dcb__fail(problem, DCB_ERR_DATASET, c->place.offset,
                            "the deflated instance does not hold the data set and the samples");
     free(inflated);
@@ -278,9 +336,13 @@ static dcb_status compare_around(bool *same, frame_check *c, const uint8_t *byte
     dcb_dataset *parsed = NULL;
     dcb_status status = parse(&parsed, c, joined, total, DCB_SYNTAX_EXPLICIT_LE, problem);
     free(joined);
+    bool exact = c->series->trailer != NULL;
     const dcb_element *photometric = dcb_dataset_find(c->dataset, TAG_PHOTOMETRIC);
-    if (status == DCB_OK && c->header.component_transform && photometric != NULL)
+    const dcb_element *planar = exact ? dcb_dataset_find(c->dataset, TAG_PLANAR) : NULL;
+    if (status == DCB_OK && (c->header.component_transform || exact) && photometric != NULL)
         status = dcb_dataset_put_element(parsed, photometric, problem);
+    if (status == DCB_OK && planar != NULL)
+        status = dcb_dataset_put_element(parsed, planar, problem);
     uint8_t *encoded = NULL;
     size_t encoded_nbytes = 0;
     if (status == DCB_OK)
@@ -356,7 +418,8 @@ static dcb_status check_frame(frame_check *c, dcb_error *error)
         dcb__frame_codestream(&c->codestream, &c->header, &c->place, c->series, c->frame, &problem);
     if (!go_on(&status, c, &problem, error))
         return status;
-    check_form(c);
+    if (c->series->trailer == NULL) /* what came as HTJ2K has its sender's form */
+        check_form(c);
     status = check_samples(c, error);
     if (status != DCB_OK)
         return status;

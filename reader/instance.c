@@ -14,20 +14,26 @@
 
 #include "bytes.h"
 #include "dcb_error.h"
+#include "exact.h"
 #include "frame.h"
 #include "part10.h"
 
 #define USUAL_OWN_NBYTES 2048u /* a slice's own elements: more only costs another allocation */
 #define MAX_PIXEL_VALUE  0xFFFFFFFEu
 
+static dcb_syntax syntax_of(dcb_encoding encoding)
+{
+    return encoding == DCB_ENCODING_IMPLICIT_LE   ? DCB_SYNTAX_IMPLICIT_LE
+           : encoding == DCB_ENCODING_EXPLICIT_BE ? DCB_SYNTAX_EXPLICIT_BE
+                                                  : DCB_SYNTAX_EXPLICIT_LE;
+}
+
 /* The variant of a slice's text form, made at the first call. */
 static dcb_status get_variant(const dcb__variant **out, dcb_series *series, uint32_t frame,
                               dcb_encoding encoding, dcb_error *error)
 {
     const dcb__form *form = dcb__model_form(series->model, frame);
-    dcb_syntax syntax = encoding == DCB_ENCODING_IMPLICIT_LE   ? DCB_SYNTAX_IMPLICIT_LE
-                        : encoding == DCB_ENCODING_EXPLICIT_BE ? DCB_SYNTAX_EXPLICIT_BE
-                                                               : DCB_SYNTAX_EXPLICIT_LE;
+    dcb_syntax syntax = syntax_of(encoding);
     const char *photometric = NULL;
     unsigned which = (unsigned)syntax;
     if (encoding == DCB_ENCODING_STORED && series->common.component_transform) {
@@ -54,13 +60,40 @@ static dcb_status get_variant(const dcb__variant **out, dcb_series *series, uint
 typedef struct envelope {
     uint8_t head[DCB_PART10_ROOM];
     size_t head_nbytes; /* Part 10 head */
+    dcb_syntax syntax;
+    const dcb__variant *variant; /* NULL: exact */
+    dcb__exact_parts exact;
     dcb__writer before, after;
 } envelope;
+
+static dcb_status envelope_open(envelope *e, dcb_series *series, uint32_t frame,
+                                dcb_encoding encoding, dcb_error *error)
+{
+    *e = (envelope){.syntax = syntax_of(encoding)};
+    dcb__writer_init(&e->before, e->syntax);
+    dcb__writer_init(&e->after, e->syntax);
+    if (series->trailer != NULL)
+        return dcb__exact_parts_open(&e->exact, series, frame, encoding, error);
+    dcb_status status = get_variant(&e->variant, series, frame, encoding, error);
+    if (status == DCB_OK)
+        dcb__writer_reserve(&e->before, e->variant->shared_nbytes + USUAL_OWN_NBYTES);
+    return status;
+}
+
+static void put_part(envelope *e, uint32_t frame, dcb__part part)
+{
+    dcb__writer *writer = part == DCB_BEFORE_PIXELS ? &e->before : &e->after;
+    if (e->variant != NULL)
+        dcb__variant_write(writer, e->variant, frame, part);
+    else
+        dcb__exact_parts_write(writer, &e->exact, part);
+}
 
 static void envelope_free(envelope *e)
 {
     dcb__writer_free(&e->before);
     dcb__writer_free(&e->after);
+    dcb__exact_parts_close(&e->exact);
 }
 
 static void put_encapsulated(envelope *e, uint64_t nbytes)
@@ -76,20 +109,53 @@ static void put_encapsulated(envelope *e, uint64_t nbytes)
     dcb__writer_append(&e->after, even > nbytes ? end : end + 1, even > nbytes ? 9 : 8);
 }
 
-static void put_native(envelope *e, uint64_t nbytes, dcb_vr vr, dcb_syntax syntax)
+/* Pixel Data's value where it is not encapsulated. */
+typedef struct native_form {
+    dcb_vr vr;
+    bool exact;
+    dcb__pixel_layout layout; /* of exact ones */
+    uint64_t nbytes;          /* samples, tail and padding */
+    size_t samples_nbytes, tail_nbytes, pad;
+} native_form;
+
+static native_form native_form_of(const dcb_series *series, uint32_t frame,
+                                  const dcb__codestream *header, const envelope *e,
+                                  dcb_encoding encoding)
 {
-    uint64_t even = nbytes + (nbytes & 1);
+    native_form form = {.exact = series->trailer != NULL};
+    if (form.exact) {
+        form.layout = dcb__exact_layout(series, frame);
+        form.vr = series->trailer->slices[frame].pixel_vr;
+        form.nbytes = dcb__layout_nbytes(&form.layout);
+        form.tail_nbytes = e->exact.slice.tail_nbytes;
+    } else {
+        /* PS3.5 A.1, A.2: OW in Implicit VR; of 8 bits and less, OB is right in Explicit VR. */
+        form.vr = header->precision <= 8 ? DCB_VR('O', 'B') : DCB_VR('O', 'W');
+        form.nbytes = (uint64_t)header->rows * header->columns * header->components *
+                      dcb__codestream_sample_nbytes(header);
+    }
+    form.samples_nbytes = (size_t)form.nbytes;
+    form.nbytes += form.tail_nbytes;
+    /* The source's own length stays as it is, though it be odd. */
+    form.pad = !form.exact || encoding != DCB_ENCODING_EXPLICIT_LE ? form.nbytes & 1 : 0;
+    form.nbytes += form.pad;
+    return form;
+}
+
+static void put_native(envelope *e, const native_form *form)
+{
+    dcb_vr vr = form->vr;
+    dcb_syntax syntax = e->syntax;
     uint8_t start[12] = {0xE0, 0x7F, 0x10, 0x00, (uint8_t)(vr >> 8), (uint8_t)vr};
     size_t head = syntax == DCB_SYNTAX_IMPLICIT_LE ? 8 : 12;
-    dcb__store(start + head - 4, even, 4);
+    dcb__store(start + head - 4, form->nbytes, 4);
     if (syntax == DCB_SYNTAX_EXPLICIT_BE) {
         static const uint8_t tag[] = {0x7F, 0xE0, 0x00, 0x10};
         memcpy(start, tag, sizeof tag);
         for (unsigned i = 0; i < 4; i++)
-            start[8 + i] = (uint8_t)(even >> (8 * (3 - i)));
+            start[8 + i] = (uint8_t)(form->nbytes >> (8 * (3 - i)));
     }
     dcb__writer_append(&e->before, start, head);
-    dcb__writer_append(&e->after, "", even - nbytes);
 }
 
 static dcb_status check_writers(const envelope *e, dcb_error *error)
@@ -154,8 +220,8 @@ static dcb_status try_stored(dcb_frame **out, dcb__codestream *guess, dcb_series
     return status;
 }
 
-static dcb_status make_stored(dcb_frame **out, dcb_series *series, uint32_t frame,
-                              const dcb__variant *variant, envelope *e, dcb_error *error)
+static dcb_status make_stored(dcb_frame **out, dcb_series *series, uint32_t frame, envelope *e,
+                              dcb_error *error)
 {
     dcb__frame_place place;
     dcb__codestream header = series->common;
@@ -168,9 +234,9 @@ static dcb_status make_stored(dcb_frame **out, dcb_series *series, uint32_t fram
         status = dcb__frame_header(&header, &place, series, frame, error);
     if (status != DCB_OK)
         return status;
-    dcb__variant_write(&e->before, variant, frame, DCB_BEFORE_PIXELS);
+    put_part(e, frame, DCB_BEFORE_PIXELS);
     put_encapsulated(e, place.nbytes);
-    dcb__variant_write(&e->after, variant, frame, DCB_AFTER_PIXELS);
+    put_part(e, frame, DCB_AFTER_PIXELS);
     for (int tries = 0; status == DCB_OK && *out == NULL && tries < 2; tries++)
         status = try_stored(out, &header, series, frame, &place, e, error);
     return status;
@@ -199,9 +265,34 @@ static dcb_status decode_to(uint8_t *to, size_t nbytes, const uint8_t *codestrea
     return status;
 }
 
+/* Decoded samples in the form that the data set tells. */
+static dcb_status put_samples(uint8_t *to, const native_form *form, const uint8_t *codestream,
+                              const dcb__frame_place *place, const dcb__codestream *header,
+                              uint32_t frame, dcb_error *error)
+{
+    if (!form->exact)
+        return decode_to(to, form->samples_nbytes, codestream, place, header, frame, error);
+    const dcb__pixel_layout *layout = &form->layout;
+    if (header->components != layout->samples || header->precision > layout->allocated)
+        return dcb__fail(error, DCB_ERR_CODESTREAM, place->offset,
+                         "frame %" PRIu32 ": the codestream is not what the exact trailer says",
+                         frame);
+    unsigned container = dcb__codec_container(header->precision);
+    if (container * 8 == layout->allocated && (!layout->by_plane || layout->samples == 1))
+        return decode_to(to, form->samples_nbytes, codestream, place, header, frame, error);
+    size_t nbytes = (size_t)layout->rows * layout->columns * layout->samples * container;
+    uint8_t *samples = malloc(nbytes);
+    if (samples == NULL)
+        return dcb__fail_no_memory(error, nbytes);
+    dcb_status status = decode_to(samples, nbytes, codestream, place, header, frame, error);
+    if (status == DCB_OK)
+        dcb__layout_from_codec(to, layout, samples, header->precision);
+    free(samples);
+    return status;
+}
+
 static dcb_status make_native(dcb_frame **out, dcb_series *series, uint32_t frame,
-                              dcb_encoding encoding, const dcb__variant *variant, envelope *e,
-                              dcb_error *error)
+                              dcb_encoding encoding, envelope *e, dcb_error *error)
 {
     dcb__frame_place place;
     dcb__codestream header;
@@ -213,25 +304,26 @@ static dcb_status make_native(dcb_frame **out, dcb_series *series, uint32_t fram
         free(codestream);
         return status;
     }
-    uint64_t nbytes = (uint64_t)header.rows * header.columns * header.components *
-                      dcb__codestream_sample_nbytes(&header);
-    if (nbytes > MAX_PIXEL_VALUE) {
+    native_form form = native_form_of(series, frame, &header, e, encoding);
+    if (form.nbytes > MAX_PIXEL_VALUE) {
         free(codestream);
         return dcb__fail(error, DCB_ERR_LIMIT, place.offset,
                          "frame %" PRIu32 ": Pixel Data holds at most %u bytes", frame,
                          MAX_PIXEL_VALUE);
     }
-    /* PS3.5 A.1, A.2: OW in Implicit VR; of 8 bits and less, OB is right in Explicit VR. */
-    dcb_vr vr = header.precision <= 8 ? DCB_VR('O', 'B') : DCB_VR('O', 'W');
-    dcb__variant_write(&e->before, variant, frame, DCB_BEFORE_PIXELS);
-    put_native(e, nbytes, vr, variant->syntax);
-    dcb__variant_write(&e->after, variant, frame, DCB_AFTER_PIXELS);
+    put_part(e, frame, DCB_BEFORE_PIXELS);
+    put_native(e, &form);
+    put_part(e, frame, DCB_AFTER_PIXELS);
     status = create_frame(out, &pixels, series, frame, dcb_encoding_uid(encoding), e,
-                          (size_t)nbytes, error);
+                          (size_t)form.nbytes, error);
     if (status == DCB_OK)
-        status = decode_to(pixels, (size_t)nbytes, codestream, &place, &header, frame, error);
-    if (status == DCB_OK && variant->syntax == DCB_SYNTAX_EXPLICIT_BE)
-        dcb__swap_value(vr, pixels, (size_t)nbytes);
+        status = put_samples(pixels, &form, codestream, &place, &header, frame, error);
+    if (status == DCB_OK && form.tail_nbytes > 0)
+        memcpy(pixels + form.samples_nbytes, e->exact.slice.tail, form.tail_nbytes);
+    if (status == DCB_OK)
+        memset(pixels + form.nbytes - form.pad, 0, form.pad);
+    if (status == DCB_OK && e->syntax == DCB_SYNTAX_EXPLICIT_BE)
+        dcb__swap_value(form.vr, pixels, (size_t)form.nbytes);
     free(codestream);
     return status;
 }
@@ -273,14 +365,13 @@ static dcb_status deflate_dataset(uint8_t **packed, size_t *packed_nbytes, const
     return DCB_OK;
 }
 
-static dcb_status make_deflated(dcb_frame **out, dcb_series *series, uint32_t frame,
-                                const dcb__variant *variant, envelope *e, dcb_error *error)
+static dcb_status make_deflated(dcb_frame **out, dcb_series *series, uint32_t frame, envelope *e,
+                                dcb_error *error)
 {
     dcb_frame *plain = NULL;
     uint8_t *packed = NULL, *place = NULL;
     size_t nbytes = 0, packed_nbytes = 0;
-    dcb_status status =
-        make_native(&plain, series, frame, DCB_ENCODING_EXPLICIT_LE, variant, e, error);
+    dcb_status status = make_native(&plain, series, frame, DCB_ENCODING_EXPLICIT_LE, e, error);
     if (status == DCB_OK)
         status = dcb__source_check_cancelled(series->source, error);
     if (status == DCB_OK) {
@@ -312,21 +403,17 @@ dcb_status dcb__instance_make(dcb_frame **out, void *context, uint32_t frame, dc
                              : dcb__fail(error, DCB_ERR_UNSUPPORTED, place.offset,
                                          "frame %" PRIu32 ": %s", frame, series->pixel_problem);
     }
-    const dcb__variant *variant = NULL;
-    dcb_status status = get_variant(&variant, series, frame, encoding, error);
+    dcb_frame *made = NULL;
+    envelope e;
+    dcb_status status = envelope_open(&e, series, frame, encoding, error);
     if (status != DCB_OK)
         return status;
-    dcb_frame *made = NULL;
-    envelope e = {.head_nbytes = 0};
-    dcb__writer_init(&e.before, variant->syntax);
-    dcb__writer_init(&e.after, variant->syntax);
-    dcb__writer_reserve(&e.before, variant->shared_nbytes + USUAL_OWN_NBYTES);
     if (encoding == DCB_ENCODING_STORED)
-        status = make_stored(&made, series, frame, variant, &e, error);
+        status = make_stored(&made, series, frame, &e, error);
     else if (encoding == DCB_ENCODING_DEFLATED)
-        status = make_deflated(&made, series, frame, variant, &e, error);
+        status = make_deflated(&made, series, frame, &e, error);
     else
-        status = make_native(&made, series, frame, encoding, variant, &e, error);
+        status = make_native(&made, series, frame, encoding, &e, error);
     envelope_free(&e);
     if (status != DCB_OK) {
         dcb_frame_release(made);
@@ -340,13 +427,16 @@ dcb_status dcb__instance_dataset(uint8_t **bytes, size_t *nbytes, dcb_series *se
                                  uint32_t frame, dcb_error *error)
 {
     *bytes = NULL;
-    const dcb__variant *variant = NULL;
-    dcb_status status = get_variant(&variant, series, frame, DCB_ENCODING_EXPLICIT_LE, error);
+    envelope e;
+    dcb_status status = envelope_open(&e, series, frame, DCB_ENCODING_EXPLICIT_LE, error);
     if (status != DCB_OK)
         return status;
-    dcb__writer writer;
-    dcb__writer_init(&writer, variant->syntax);
-    dcb__variant_write(&writer, variant, frame, DCB_BEFORE_PIXELS);
-    dcb__variant_write(&writer, variant, frame, DCB_AFTER_PIXELS);
-    return dcb__writer_finish(bytes, nbytes, &writer, error);
+    put_part(&e, frame, DCB_BEFORE_PIXELS);
+    dcb__writer after = e.after; /* one buffer for both */
+    e.after = e.before;
+    put_part(&e, frame, DCB_AFTER_PIXELS);
+    e.before = after;
+    status = dcb__writer_finish(bytes, nbytes, &e.after, error);
+    envelope_free(&e);
+    return status;
 }

@@ -16,7 +16,8 @@ typedef enum dcb__lock_rank {
     DCB_LOCK_READ_AHEAD = 1, /* read_ahead.c: one for each series that is read ahead */
     DCB_LOCK_WORKER_POOL,    /* worker_pool.c */
     DCB_LOCK_CACHE_SHARD,    /* frame_cache.c */
-    DCB_LOCK_CACHE_SERIES,   /* frame_cache.c: innermost */
+    DCB_LOCK_CACHE_SERIES,   /* frame_cache.c */
+    DCB_LOCK_TRAILER,        /* trailer_chunks.c: innermost */
 } dcb__lock_rank;
 
 typedef struct dcb__mutex {

@@ -73,6 +73,7 @@ static dcb_status read_members(dcb__pixel_header *out, const dcb__json *root, ui
         status = dcb__fail(error, DCB_ERR_META, base, "pixel_header: RescaleSlope is 0");
     if (status != DCB_OK)
         return status;
+    out->has_trailer = dcb__json_member(root, "DcbTrailer") != NULL;
     /* A window is a wish, not a measurement: one that is not a number is left out. */
     const dcb__json *center = member(root, "WindowCenter", "WINDOW_CENTER");
     const dcb__json *width = member(root, "WindowWidth", "WINDOW_WIDTH");

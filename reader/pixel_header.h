@@ -11,6 +11,7 @@ typedef struct dcb__pixel_header {
     uint16_t bits;           /* of the container: 8, 16 or 32 */
     bool is_signed;
     bool upper_snake; /* the keys' spelling before v0.2.0 */
+    bool has_trailer; /* it announces the exact trailer (FORMAT.md) */
     bool has_window;
     double window_center, window_width;
 } dcb__pixel_header;

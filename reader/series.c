@@ -37,6 +37,7 @@ static void destroy(dcb_series *series)
         for (int form = 0; form < 2; form++)
             dcb__variant_free(atomic_load(&series->variants[i][form]));
     dcb__model_free(series->model);
+    dcb__trailer_close(series->trailer);
     free(series->shapes);
     free(series->known);
     dcb__container_free(&series->container);
@@ -80,6 +81,7 @@ static dcb_status open_source(dcb_series **out, dcb__source *source,
     series->limits = own.limits;
     series->cache_frames = own.cache_frames;
     series->prefetch_frames = own.prefetch_frames;
+    series->ignore_trailer = own.ignore_trailer;
     series->encoding = own.encoding;
     dcb__source_set_cancelled(source, own.cancelled, own.cancel_context);
     dcb_status status = check_encoding(own.encoding, error);
@@ -192,7 +194,10 @@ dcb_status dcb_series_frame_info(dcb_frame_info *out, dcb_series *series, uint32
                             .stored_syntax_uid = dcb__codestream_syntax_uid(&header),
                             .offset = place.offset,
                             .nbytes = place.nbytes,
-                            .pixel = dcb__pixel_format_of(series, &header)};
+                            .pixel = dcb__pixel_format_of(series, &header),
+                            .source_syntax_uid = series->trailer != NULL
+                                                     ? series->trailer->slices[frame].syntax_uid
+                                                     : NULL};
     return DCB_OK;
 }
 

@@ -19,6 +19,7 @@
 #include "read_ahead.h"
 #include "series_model.h"
 #include "space.h"
+#include "trailer.h"
 #include "variant.h"
 
 /* Variants: by syntax, and STORED where its Photometric Interpretation is another. */
@@ -34,6 +35,8 @@ struct dcb_series {
     atomic_bool closed;
     dcb__source *source;
     dcb__container container;
+    dcb__trailer *trailer; /* of our own files; NULL: none, or not to be used */
+    bool ignore_trailer;
     dcb_limits limits;
     char dicom_status[64];
     dcb_series_info info;
@@ -58,6 +61,8 @@ dcb_status dcb__series_check_call(dcb_series *series, uint32_t frame, dcb_error 
 
 /* Everything but the frames. */
 dcb_status dcb__series_read(dcb_series *series, dcb_error *error);
+/* The main header that frames are compared with, where any can be read. */
+dcb_status dcb__series_find_common(dcb_series *series, dcb_error *error);
 /* dicommeta unpacked; free() *json, which has DCB_JSON_PADDING. */
 dcb_status dcb__series_unpack_meta(uint8_t **json, size_t *nbytes, const dcb_series *series,
                                    dcb_error *error);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "dcb_error.h"
+#include "exact.h"
 #include "vr.h"
 
 #define TAG_CHARSET DCB_TAG(0x0008, 0x0005)
@@ -54,13 +55,16 @@ dcb_status dcb_series_dataset(dcb_dataset **out, dcb_series *series, uint32_t fr
     dcb_status status = check_call(series, frame, error);
     if (status != DCB_OK)
         return status;
-    if (frame == DCB_FRAME_SHARED) {
+    uint8_t *bytes = NULL;
+    size_t nbytes = 0;
+    if (frame == DCB_FRAME_SHARED && series->trailer == NULL) {
         const dcb__form *form = form_of(series, frame);
         return parse(out, series, form->shared, form->shared_nbytes, utf8, error);
     }
-    uint8_t *bytes = NULL;
-    size_t nbytes = 0;
-    status = dcb__instance_dataset(&bytes, &nbytes, series, frame, error);
+    if (frame == DCB_FRAME_SHARED)
+        status = dcb__exact_shared(&bytes, &nbytes, series, error);
+    else
+        status = dcb__instance_dataset(&bytes, &nbytes, series, frame, error);
     if (status == DCB_OK)
         status = parse(out, series, bytes, nbytes, utf8, error);
     free(bytes);
@@ -93,6 +97,46 @@ static bool append_element(dcb__writer *writer, bool *shared, const dcb__form *f
     return false;
 }
 
+static dcb_status fail_not_found(uint32_t tag, dcb_error *error)
+{
+    return dcb__fail(error, DCB_ERR_NOT_FOUND, DCB_NO_OFFSET,
+                     "there is no element (%04" PRIX32 ",%04" PRIX32 ")", tag >> 16, tag & 0xFFFF);
+}
+
+/* Of files with the exact trailer: from the whole data set. What all frames share is looked up in
+   all of them, and only where it is asked for. */
+static dcb_status exact_element(dcb_dataset **out, bool *shared, dcb_series *series, uint32_t frame,
+                                uint32_t tag, bool utf8, dcb_error *error)
+{
+    dcb_dataset *whole = NULL, *common = NULL, *made = NULL;
+    dcb_status status = dcb_series_dataset(&whole, series, frame, false, error);
+    if (status == DCB_OK && shared != NULL)
+        status = dcb_series_dataset(&common, series, DCB_FRAME_SHARED, false, error);
+    const dcb_element *element = status == DCB_OK ? dcb_dataset_find(whole, tag) : NULL;
+    if (status == DCB_OK && element == NULL)
+        status = fail_not_found(tag, error);
+    if (status == DCB_OK)
+        status = dcb_dataset_create(&made, error);
+    if (status == DCB_OK)
+        status = dcb_dataset_put_element(made, element, error);
+    const dcb_element *charset =
+        status == DCB_OK && tag != TAG_CHARSET ? dcb_dataset_find(whole, TAG_CHARSET) : NULL;
+    if (charset != NULL)
+        status = dcb_dataset_put_element(made, charset, error);
+    if (status == DCB_OK && utf8 && tag != TAG_CHARSET)
+        status = dcb_dataset_to_utf8(made, error);
+    if (status == DCB_OK) {
+        if (shared != NULL)
+            *shared = dcb_dataset_find(common, tag) != NULL;
+        *out = made;
+        made = NULL;
+    }
+    dcb_dataset_close(whole);
+    dcb_dataset_close(common);
+    dcb_dataset_close(made);
+    return status;
+}
+
 dcb_status dcb_series_element(dcb_dataset **out, bool *shared, dcb_series *series, uint32_t frame,
                               uint32_t tag, bool utf8, dcb_error *error)
 {
@@ -100,15 +144,15 @@ dcb_status dcb_series_element(dcb_dataset **out, bool *shared, dcb_series *serie
     dcb_status status = check_call(series, frame, error);
     if (status != DCB_OK)
         return status;
+    if (series->trailer != NULL)
+        return exact_element(out, shared, series, frame, tag, utf8, error);
     const dcb__form *form = form_of(series, frame);
     bool own_shared = false, charset_shared = false;
     dcb__writer writer;
     dcb__writer_init(&writer, DCB_SYNTAX_EXPLICIT_LE);
     if (!append_element(&writer, &own_shared, form, frame, tag)) {
         dcb__writer_free(&writer);
-        return dcb__fail(error, DCB_ERR_NOT_FOUND, DCB_NO_OFFSET,
-                         "there is no element (%04" PRIX32 ",%04" PRIX32 ")", tag >> 16,
-                         tag & 0xFFFF);
+        return fail_not_found(tag, error);
     }
     if (tag == TAG_CHARSET) {
         utf8 = false; /* the name of a set stays what it is */

@@ -9,6 +9,7 @@
 
 #include "bare_series.h"
 #include "dcb_error.h"
+#include "exact.h"
 #include "json.h"
 #include "meta.h"
 #include "pixel_module.h"
@@ -229,7 +230,7 @@ static dcb_status read_shapes(dcb_series *series, const dcb__entries *entries, d
 
 /* The main header that frames are compared with: of the first frame that agrees with the metadata.
    That none does is no error: each frame will say so. */
-static dcb_status find_common(dcb_series *series, dcb_error *error)
+dcb_status dcb__series_find_common(dcb_series *series, dcb_error *error)
 {
     uint32_t looked = 0;
     for (uint32_t i = 0; i < series->container.nframes && looked < MAX_CANDIDATES; i++) {
@@ -322,35 +323,52 @@ static void fill_info(dcb_series *series, const dcb__meta_counts *counts,
 }
 
 static dcb_status build(dcb_series *series, dcb__arena *arena, const dcb__json *root,
-                        dcb_error *error)
+                        const dcb__pixel_header *header, dcb_error *error)
 {
     dcb__entries entries = {.arena = arena};
     dcb__meta_counts counts = {0};
-    dcb__pixel_header header;
     dcb__pixel_module module;
     uint32_t n = series->container.nframes;
-    dcb_status status = read_pixel_header(&header, series, error);
-    if (status == DCB_OK && root != NULL)
+    dcb_status status = DCB_OK;
+    if (root != NULL)
         status = dcb__meta_read(&entries, &counts, arena, root, n, &series->limits, error);
     if (status == DCB_OK)
         status = read_shapes(series, &entries, error);
     if (status != DCB_OK)
         return status;
     /* dcb__frame_header compares with these. */
-    series->info.pixel.bits_allocated = header.bits;
-    series->info.pixel.is_signed = header.is_signed;
-    status = find_common(series, error);
+    series->info.pixel.bits_allocated = header->bits;
+    series->info.pixel.is_signed = header->is_signed;
+    status = dcb__series_find_common(series, error);
     const dcb__codestream *codestream = series->has_common ? &series->common : NULL;
     if (status == DCB_OK)
-        status = complete_identity(series, &entries, &header, codestream, error);
+        status = complete_identity(series, &entries, header, codestream, error);
     if (status == DCB_OK)
-        status = dcb__pixel_module_apply(&module, &entries, n, &header, codestream, error);
+        status = dcb__pixel_module_apply(&module, &entries, n, header, codestream, error);
     if (status == DCB_OK)
         status = dcb__source_check_cancelled(series->source, error);
     if (status == DCB_OK)
         status = dcb__model_create(&series->model, &entries, n, error);
     if (status == DCB_OK)
-        fill_info(series, &counts, &header, &module);
+        fill_info(series, &counts, header, &module);
+    return status;
+}
+
+static dcb_status read_from_json(dcb_series *series, const dcb__pixel_header *header,
+                                 dcb_error *error)
+{
+    dcb__json_document *document = NULL;
+    dcb_status status = DCB_OK;
+    if (series->info.has_meta)
+        status = read_meta(&document, series, error);
+    if (status == DCB_OK) {
+        dcb__arena arena;
+        dcb__arena_init(&arena);
+        status = build(series, &arena, document != NULL ? dcb__json_root(document) : NULL, header,
+                       error);
+        dcb__arena_free(&arena);
+    }
+    dcb__json_close(document);
     return status;
 }
 
@@ -367,15 +385,13 @@ dcb_status dcb__series_read(dcb_series *series, dcb_error *error)
     series->known = calloc(series->container.nframes, sizeof *series->known);
     if (series->known == NULL)
         return dcb__fail_no_memory(error, series->container.nframes);
-    dcb__json_document *document = NULL;
-    if (series->info.has_meta)
-        status = read_meta(&document, series, error);
-    if (status == DCB_OK) {
-        dcb__arena arena;
-        dcb__arena_init(&arena);
-        status = build(series, &arena, document != NULL ? dcb__json_root(document) : NULL, error);
-        dcb__arena_free(&arena);
-    }
-    dcb__json_close(document);
-    return status;
+    dcb__pixel_header header;
+    status = read_pixel_header(&header, series, error);
+    if (status == DCB_OK && !series->ignore_trailer)
+        status = dcb__trailer_read(&series->trailer, series->source, &series->container,
+                                   &series->limits, header.has_trailer, error);
+    if (status != DCB_OK)
+        return status;
+    return series->trailer != NULL ? dcb__exact_read(series, &header, error)
+                                   : read_from_json(series, &header, error);
 }

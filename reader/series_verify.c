@@ -16,6 +16,7 @@
 
 #include "bytes.h"
 #include "dcb_error.h"
+#include "exact.h"
 
 void dcb__problem(const dcb__verifier *verifier, uint32_t frame, dcb_status status, uint64_t offset,
                   const char *format, ...)
@@ -43,7 +44,10 @@ static dcb_status check_layout(const dcb__verifier *verifier, const dcb_series *
                                dcb_error *error)
 {
     const dcb__container *container = &series->container;
+    const dcb__trailer *trailer = series->trailer;
     size_t room = 1 + DCB_SECTION_COUNT + (size_t)container->nframes, n = 0;
+    if (trailer != NULL)
+        room += (size_t)trailer->nchunks + 1;
     dcb_section *parts = malloc(room * sizeof *parts);
     if (parts == NULL)
         return dcb__fail_no_memory(error, room * sizeof *parts);
@@ -57,6 +61,10 @@ static dcb_status check_layout(const dcb__verifier *verifier, const dcb_series *
             dcb__in_range(frame->offset, frame->nbytes, container->file_nbytes))
             parts[n++] = (dcb_section){frame->offset, frame->nbytes};
     }
+    for (uint32_t i = 0; trailer != NULL && i < trailer->nchunks; i++)
+        parts[n++] = (dcb_section){trailer->chunks[i].offset, trailer->chunks[i].nbytes};
+    if (trailer != NULL)
+        parts[n++] = (dcb_section){trailer->offset, trailer->nbytes + DCB_FOOTER_NBYTES};
     qsort(parts, n, sizeof *parts, compare_sections);
     uint64_t end = 0;
     for (size_t i = 0; i < n; i++) {
@@ -174,6 +182,27 @@ static dcb_status check_space(const dcb__verifier *verifier, const dcb_series *s
     return DCB_OK;
 }
 
+/* Of our own files: the header and all sections; frames and data sets are
+ * dcb_series_verify_frame's.
+ */
+static dcb_status check_checksums(const dcb__verifier *verifier, const dcb_series *series,
+                                  dcb_error *error)
+{
+    for (unsigned i = 0; i <= DCB_SECTION_COUNT; i++) {
+        dcb_error problem = DCB_ERROR_INIT;
+        dcb_status status = dcb__trailer_check_section(series->trailer, series->source,
+                                                       &series->container, i, &problem);
+        if (status == DCB_ERR_FORMAT) {
+            verifier->report(verifier->context, DCB_NO_FRAME, &problem);
+        } else if (status != DCB_OK) {
+            if (error != NULL)
+                *error = problem;
+            return status;
+        }
+    }
+    return DCB_OK;
+}
+
 dcb_status dcb_series_verify(dcb_series *series, dcb_problem_report report, void *context,
                              dcb_error *error)
 {
@@ -184,7 +213,9 @@ dcb_status dcb_series_verify(dcb_series *series, dcb_problem_report report, void
     if (status != DCB_OK)
         return status;
     check_status_word(&verifier, series);
-    if (series->info.has_meta)
+    if (series->trailer != NULL)
+        status = check_checksums(&verifier, series, error);
+    if (status == DCB_OK && series->info.has_meta)
         status = check_meta(&verifier, series, error);
     if (status == DCB_OK && series->info.has_space)
         status = check_space(&verifier, series, error);
