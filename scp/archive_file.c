@@ -159,12 +159,14 @@ static void tell_about(const char *path, const dcb_series_info *info, const inde
     if (nduplicates > 0)
         log_event(LOG_WARN, "file.duplicate_instances", LOG_T("path", path),
                   LOG_U("instances", nduplicates),
-                  LOG_T("effect", "another file holds them too; the newer file answers"));
-    if (record->nstrays > 0)
-        log_event(LOG_WARN, "file.mixed_series", LOG_T("path", path),
-                  LOG_U("slices", record->nstrays),
-                  LOG_T("effect", "they name another patient, study or series and go with the "
-                                  "first slice's"));
+                  LOG_T("effect", "they are there more than once; of each the newest is served"));
+    uint32_t nseries = 0;
+    for (const index_record *each = record; each != NULL; each = each->next)
+        nseries++;
+    if (nseries > 1)
+        log_event(LOG_WARN, "file.mixed_series", LOG_T("path", path), LOG_U("series", nseries),
+                  LOG_T("effect", "its slices name several patients, studies or series; each is "
+                                  "found under its own"));
     if (record->nunusable > 0)
         log_event(LOG_WARN, "file.slices_left_out", LOG_T("path", path),
                   LOG_U("slices", record->nunusable),

@@ -2,7 +2,8 @@
 /*
  * index.h - what the archive holds, as queries and retrievals see it.
  *
- * An index knows files, and for each file one series with its instances. Records are data sets in
+ * An index knows files, and for each file its series, nearly always one, with their instances.
+ * Records are data sets in
  * UTF-8 of the attributes that the level has (patient, study, series: from the newest file of it;
  * PS3.4 C.6.1.1, C.6.2.1), so that matching is the same code for every backend. A patient is a
  * PatientID with its IssuerOfPatientID; without a PatientID each study has a patient of its own.

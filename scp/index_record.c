@@ -2,8 +2,9 @@
 /*
  * index_record.c - the level records of a file, out of its data sets.
  *
- * The first slice speaks for patient, study and series; of the others only the instance's own
- * attributes are kept, and those that contradict the first are counted. Stateless.
+ * The first slice of a series speaks for patient, study and series; of the others only the
+ * instance's own attributes are kept. A slice that names another patient, study or series is never
+ * put under the first one's: it begins a record of its own. Stateless.
  */
 #include "index_record.h"
 #include "text_fold.h"
@@ -27,6 +28,9 @@
 
 /* A record is for answering queries: what is longer comes from the file. */
 #define MAX_ELEMENT_BYTES (64u << 10)
+
+/* Series in one file; each slice is compared with them. */
+#define MAX_SERIES 256u
 
 /* PS3.4 tables C.6-1 and C.6-5, the patient module (PS3.3 C.7.1.1). */
 static const uint32_t patient_tags[] = {
@@ -201,11 +205,23 @@ static dcb_status take_levels(index_record *record, const dcb_dataset *dataset, 
     return complete ? DCB_OK : fail_no_memory(error);
 }
 
-static bool is_stray(const index_record *record, const dcb_dataset *dataset)
+/* A slice that names no patient says nothing against the others of its series, nor does one that
+   does not name the issuer of its PatientID. */
+static bool same_patient(const index_record *record, const dcb_dataset *dataset)
 {
-    return !same_text(dataset, TAG_STUDY_INSTANCE_UID, record->study_uid) ||
-           !same_text(dataset, TAG_SERIES_INSTANCE_UID, record->series_uid) ||
-           !same_text(dataset, TAG_PATIENT_ID, record->patient_id);
+    if (same_text(dataset, TAG_PATIENT_ID, ""))
+        return true;
+    if (!same_text(dataset, TAG_PATIENT_ID, record->patient_id))
+        return false;
+    const char *issuer = record->patient_key + strlen(record->patient_id) + 1;
+    return same_text(dataset, TAG_ISSUER, "") || same_text(dataset, TAG_ISSUER, issuer);
+}
+
+static bool belongs(const index_record *record, const dcb_dataset *dataset)
+{
+    return same_text(dataset, TAG_SERIES_INSTANCE_UID, record->series_uid) &&
+           same_text(dataset, TAG_STUDY_INSTANCE_UID, record->study_uid) &&
+           same_patient(record, dataset);
 }
 
 static bool take_number(int32_t *number, const dcb_dataset *dataset)
@@ -224,26 +240,71 @@ static dcb_status take_instance(index_record_instance *instance, const dcb_datas
 {
     if (!get_uid(instance->sop_class_uid, dataset, TAG_SOP_CLASS_UID))
         return fail(error, DCB_ERR_META, "slice %u has no usable SOPClassUID (0008,0016)", frame);
-    if (!get_uid(instance->sop_instance_uid, dataset, TAG_SOP_INSTANCE_UID)) {
-        instance->sop_instance_uid[0] = '\0';
+    if (!get_uid(instance->sop_instance_uid, dataset, TAG_SOP_INSTANCE_UID))
         return fail(error, DCB_ERR_META, "slice %u has no usable SOPInstanceUID (0008,0018)",
                     frame);
-    }
+    instance->frame = frame;
     instance->has_number = take_number(&instance->number, dataset);
     return DCB_OK;
 }
 
-/* One slice; where it cannot be used, error tells why and it stays without a UID. */
-static dcb_status take_slice(index_record *record, const dcb_dataset *dataset, uint32_t frame,
-                             dcb_error *error)
+/* The record that a slice belongs to, a new one where none of the list is it. `last` is the one of
+   the slice before: nearly always that. */
+static dcb_status find_record(index_record **record, index_record **list, index_record *last,
+                              const dcb_dataset *dataset, dcb_error *error)
 {
-    dcb_status status = DCB_OK;
-    if (record->patient_key == NULL)
-        status = take_levels(record, dataset, error);
-    else if (is_stray(record, dataset))
-        record->nstrays++;
+    *record = last;
+    if (last != NULL && belongs(last, dataset))
+        return DCB_OK;
+    uint32_t nrecords = 0;
+    index_record **end = list;
+    for (; *end != NULL; end = &(*end)->next, nrecords++) {
+        *record = *end;
+        if (belongs(*end, dataset))
+            return DCB_OK;
+    }
+    if (nrecords == MAX_SERIES)
+        return fail(error, DCB_ERR_LIMIT, "there are more than %u series in the file", MAX_SERIES);
+    index_record *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return fail_no_memory(error);
+    dcb_status status = take_levels(made, dataset, error);
+    if (status != DCB_OK) {
+        index_record_close(made);
+        return status;
+    }
+    *record = *end = made;
+    return DCB_OK;
+}
+
+static dcb_status append(index_record *record, const index_record_instance *instance,
+                         dcb_error *error)
+{
+    if (record->ninstances == record->capacity) {
+        uint32_t capacity = record->capacity * 2 + 16;
+        index_record_instance *grown = realloc(record->instances, capacity * sizeof *grown);
+        if (grown == NULL)
+            return fail_no_memory(error);
+        record->instances = grown;
+        record->capacity = capacity;
+    }
+    record->instances[record->ninstances++] = *instance;
+    return DCB_OK;
+}
+
+/* One slice into the list; where it cannot be used, error tells why. */
+static dcb_status take_slice(index_record **list, index_record **last, const dcb_dataset *dataset,
+                             uint32_t frame, dcb_error *error)
+{
+    index_record_instance instance = {0};
+    index_record *record = NULL;
+    dcb_status status = take_instance(&instance, dataset, frame, error);
     if (status == DCB_OK)
-        status = take_instance(&record->instances[frame], dataset, frame, error);
+        status = find_record(&record, list, *last, dataset, error);
+    if (status == DCB_OK)
+        status = append(record, &instance, error);
+    if (status == DCB_OK)
+        *last = record;
     return status;
 }
 
@@ -255,38 +316,28 @@ dcb_status index_record_create_from(index_record **out, uint32_t nframes,
     *out = NULL;
     if (nframes == 0)
         return fail(error, DCB_ERR_FORMAT, "the file has no frames");
-    index_record *record = calloc(1, sizeof *record);
-    if (record == NULL)
-        return fail_no_memory(error);
-    record->ninstances = nframes;
-    record->instances = calloc(nframes, sizeof *record->instances);
+    index_record *list = NULL, *last = NULL;
+    uint32_t nunusable = 0;
     dcb_error cause = DCB_ERROR_INIT;
-    if (record->instances == NULL)
-        fail_no_memory(&cause);
-    for (uint32_t i = 0; record->instances != NULL && i < nframes; i++) {
+    for (uint32_t i = 0; i < nframes && cause.status != DCB_ERR_NO_MEMORY; i++) {
         dcb_error slice_error = DCB_ERROR_INIT;
         dcb_dataset *dataset = NULL;
         dcb_status status = get(&dataset, context, i, &slice_error);
         if (status == DCB_OK)
-            status = take_slice(record, dataset, i, &slice_error);
+            status = take_slice(&list, &last, dataset, i, &slice_error);
         dcb_dataset_close(dataset);
-        if (status == DCB_OK)
-            continue;
-        if (record->nunusable++ == 0 || status == DCB_ERR_NO_MEMORY)
+        if (status != DCB_OK && (nunusable++ == 0 || status == DCB_ERR_NO_MEMORY))
             cause = slice_error;
-        if (status == DCB_ERR_NO_MEMORY)
-            break;
     }
-    bool usable = record->instances != NULL && record->patient_key != NULL &&
-                  record->nunusable < nframes && cause.status != DCB_ERR_NO_MEMORY;
-    if (!usable) {
-        index_record_close(record);
+    if (list == NULL || cause.status == DCB_ERR_NO_MEMORY) {
+        index_record_close(list);
         if (error != NULL)
             *error = cause;
         return cause.status;
     }
-    record->unusable_reason = cause;
-    *out = record;
+    list->nunusable = nunusable;
+    list->unusable_reason = cause;
+    *out = list;
     return DCB_OK;
 }
 
@@ -304,19 +355,21 @@ dcb_status index_record_create(index_record **out, dcb_series *series, dcb_error
 
 void index_record_close(index_record *record)
 {
-    if (record == NULL)
-        return;
-    dcb_dataset_close(record->patient);
-    dcb_dataset_close(record->study);
-    dcb_dataset_close(record->series);
-    free(record->patient_key);
-    free(record->patient_id);
-    free(record->folded_names);
-    free(record->study_uid);
-    free(record->series_uid);
-    free(record->study_date);
-    free(record->accession_number);
-    free(record->modality);
-    free(record->instances);
-    free(record);
+    while (record != NULL) {
+        index_record *next = record->next;
+        dcb_dataset_close(record->patient);
+        dcb_dataset_close(record->study);
+        dcb_dataset_close(record->series);
+        free(record->patient_key);
+        free(record->patient_id);
+        free(record->folded_names);
+        free(record->study_uid);
+        free(record->series_uid);
+        free(record->study_date);
+        free(record->accession_number);
+        free(record->modality);
+        free(record->instances);
+        free(record);
+        record = next;
+    }
 }

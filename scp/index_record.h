@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * index_record.h - what an index keeps of one file: the records of its patient, study and series,
- * the keys that they are found by, and its instances.
+ * index_record.h - what an index keeps of one file: for each series in it, which is one nearly
+ * always, the records of its patient, study and series, the keys that they are found by, and its
+ * instances.
  *
  * Invariant: study and series UIDs are there and at most 64 characters long, and there is at least
- * one instance; a file that cannot give these makes no record. Threads: a record is a plain value.
+ * one instance; a file that cannot give these makes no record. No two records of a file have the
+ * same patient, study and series. Threads: a record is a plain value.
  */
 #ifndef INDEX_RECORD_H
 #define INDEX_RECORD_H
@@ -14,6 +16,7 @@
 #define INDEX_UID_SIZE 65 /* PS3.5 section 9 */
 
 typedef struct index_record_instance {
+    uint32_t frame; /* in the file */
     char sop_instance_uid[INDEX_UID_SIZE];
     char sop_class_uid[INDEX_UID_SIZE];
     bool has_number;
@@ -28,13 +31,14 @@ struct index_record {
     char *study_uid, *series_uid;
     char *study_date; /* YYYYMMDD, or "" */
     char *accession_number, *modality;
-    uint32_t ninstances; /* instances[i] is the file's frame i */
-    index_record_instance *instances;
-    /* Slices without usable UIDs have an empty sop_instance_uid: they cannot be asked for. */
+    uint32_t ninstances, capacity;
+    index_record_instance *instances; /* ascending by frame */
+    /* The file's next series: the writer stacks whatever lies in a folder. NULL: no more. */
+    struct index_record *next;
+    /* In the first record, of the whole file: slices without usable UIDs, which cannot be asked
+       for and are in no record. */
     uint32_t nunusable;
     dcb_error unusable_reason; /* of the first of them */
-    /* Slices that name another study, series or patient than the first: they go with the first. */
-    uint32_t nstrays;
 };
 typedef struct index_record index_record;
 
@@ -45,6 +49,7 @@ dcb_status index_record_create_from(index_record **out, uint32_t nframes,
                                     dcb_status (*get)(dcb_dataset **out, void *context,
                                                       uint32_t frame, dcb_error *error),
                                     void *context, dcb_error *error);
+/* All records of the file. */
 void index_record_close(index_record *record);
 
 /* The attributes of a level that its records hold (LEVEL_PATIENT to LEVEL_SERIES in query_level's

@@ -2,8 +2,9 @@
 /*
  * index_schema.h - the tables of the SQLite index.
  *
- * file        every .dcbs file met; reason is set for a bad one
- * record      of a good file: its level records (Explicit VR LE) and the keys that follow them
+ * file        every .dcbs file met, once for each series in it: part counts them from 0, and all
+ *             files have part 0; reason is set for a bad one
+ * record      of a good file's part: its level records (Explicit VR LE) and the keys that follow
  * instance    its frames; visible = 0 where a newer file holds the same SOP Instance UID
  * patient, study, series
  *             one row for each that a good file names; the columns newest, keys and counts are
@@ -17,13 +18,14 @@
 
 /* To be raised with any change below, or in what index_record.c keeps: the index is then rebuilt.
  */
-#define INDEX_SCHEMA_VERSION 1
+#define INDEX_SCHEMA_VERSION 2
 
 /* There is no SQL index on modality: it would never narrow as well as the others, and without
    statistics the planner might prefer it. */
 #define INDEX_SCHEMA_SQL                                                                           \
-    "CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, nbytes INTEGER,"        \
-    "  mtime_ns INTEGER, inode INTEGER, reason TEXT, series INTEGER, first_number INTEGER);"       \
+    "CREATE TABLE file (id INTEGER PRIMARY KEY, path TEXT NOT NULL, part INTEGER NOT NULL,"        \
+    "  nbytes INTEGER, mtime_ns INTEGER, inode INTEGER, reason TEXT, series INTEGER,"              \
+    "  first_number INTEGER, UNIQUE (path, part));"                                                \
     "CREATE INDEX file_series ON file (series, first_number, path);"                               \
     "CREATE TABLE record (file INTEGER PRIMARY KEY, patient BLOB, study BLOB, series BLOB,"        \
     "  folded_names TEXT, study_date TEXT, accession TEXT, modality TEXT);"                        \

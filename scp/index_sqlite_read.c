@@ -336,7 +336,7 @@ int sqlite_get_totals(scp_index *base, index_totals *totals, scp_error *error)
                               " (SELECT count(*) FROM study WHERE ninstances > 0),"
                               " (SELECT count(*) FROM series WHERE ninstances > 0),"
                               " (SELECT total(ninstances) FROM series),"
-                              " (SELECT count(*) FROM file WHERE reason IS NULL),"
+                              " (SELECT count(*) FROM file WHERE reason IS NULL AND part = 0),"
                               " (SELECT count(*) FROM file WHERE reason IS NOT NULL)";
     sqlite_index *index = (sqlite_index *)base;
     sqlite_reader *reader = NULL;

@@ -77,7 +77,8 @@ static char *shared_uids(write_op *op, int64_t file)
     return list;
 }
 
-static bool delete_file(write_op *op, const char *path)
+/* One of the rows that a file has; false where there is none (left). */
+static bool delete_part(write_op *op, const char *path)
 {
     int64_t file = 0, series = 0;
     sqlite3_stmt *rows = write_start(op, DO_FILE_ID, "t", path);
@@ -98,6 +99,14 @@ static bool delete_file(write_op *op, const char *path)
     }
     write_run(op, DO_FILE_DELETE, "i", file);
     return op->rc == SQLITE_OK;
+}
+
+static bool delete_file(write_op *op, const char *path)
+{
+    bool deleted = false;
+    while (delete_part(op, path))
+        deleted = true;
+    return deleted;
 }
 
 static int64_t find_or_insert_series(write_op *op, const index_record *record)
@@ -143,16 +152,14 @@ static uint32_t insert_instances(write_op *op, int64_t file, const index_record 
 {
     for (uint32_t i = 0; i < record->ninstances; i++) {
         const index_record_instance *instance = &record->instances[i];
-        if (instance->sop_instance_uid[0] == '\0')
-            continue;
         write_run(op, DO_INSTANCE_INSERT, instance->has_number ? "iitti" : "iittn", file,
-                  (int64_t)i, instance->sop_instance_uid, instance->sop_class_uid,
+                  (int64_t)instance->frame, instance->sop_instance_uid, instance->sop_class_uid,
                   (int64_t)instance->number);
     }
     uint32_t nduplicates = 0;
     for (uint32_t i = 0; i < record->ninstances; i++) {
         const char *uid = record->instances[i].sop_instance_uid;
-        if (uid[0] != '\0' && write_find_id(op, DO_INSTANCE_SHARED, "t", uid) > 1) {
+        if (write_find_id(op, DO_INSTANCE_SHARED, "t", uid) > 1) {
             settle_claims(op, uid);
             nduplicates++;
         }
@@ -200,12 +207,15 @@ int sqlite_put_file(scp_index *base, const char *path, const file_stamp *stamp,
     write_op op;
     sqlite_write_begin(&op, (sqlite_index *)base);
     delete_file(&op, path);
-    int64_t series = find_or_insert_series(&op, record);
-    write_run(&op, DO_FILE_INSERT, "tiiinii", path, (int64_t)stamp->nbytes, stamp->mtime_ns,
-              (int64_t)stamp->inode, series, first_number(record));
-    int64_t file = sqlite3_last_insert_rowid(op.index->writer);
-    insert_record(&op, file, record);
-    *nduplicates = insert_instances(&op, file, record);
+    *nduplicates = 0;
+    for (int64_t part = 0; record != NULL; record = record->next, part++) {
+        int64_t series = find_or_insert_series(&op, record);
+        write_run(&op, DO_FILE_INSERT, "tiiiniii", path, (int64_t)stamp->nbytes, stamp->mtime_ns,
+                  (int64_t)stamp->inode, part, series, first_number(record));
+        int64_t file = sqlite3_last_insert_rowid(op.index->writer);
+        insert_record(&op, file, record);
+        *nduplicates += insert_instances(&op, file, record);
+    }
     return sqlite_write_end(&op, error);
 }
 
@@ -221,8 +231,8 @@ int sqlite_put_bad_file(scp_index *base, const char *path, const file_stamp *sta
         *is_news = known == NULL || strcmp(known, reason) != 0 || !row_has_stamp(rows, stamp);
     }
     delete_file(&op, path);
-    write_run(&op, DO_FILE_INSERT, "tiiitnn", path, (int64_t)stamp->nbytes, stamp->mtime_ns,
-              (int64_t)stamp->inode, reason);
+    write_run(&op, DO_FILE_INSERT, "tiiitinn", path, (int64_t)stamp->nbytes, stamp->mtime_ns,
+              (int64_t)stamp->inode, reason, (int64_t)0);
     return sqlite_write_end(&op, error);
 }
 

@@ -19,14 +19,14 @@
     X(SAVEPOINT, "SAVEPOINT write")                                                                \
     X(RELEASE, "RELEASE write")                                                                    \
     X(ROLLBACK_TO, "ROLLBACK TO write")                                                            \
-    X(FILE_STAMP, "SELECT nbytes, mtime_ns, inode, reason FROM file WHERE path = ?1")              \
-    X(FILE_ID, "SELECT id, series FROM file WHERE path = ?1")                                      \
+    X(FILE_STAMP, "SELECT nbytes, mtime_ns, inode, reason FROM file WHERE path = ?1 AND part = 0") \
+    X(FILE_ID, "SELECT id, series FROM file WHERE path = ?1 LIMIT 1")                              \
     X(FILE_DELETE, "DELETE FROM file WHERE id = ?1")                                               \
     X(FILE_INSERT,                                                                                 \
-      "INSERT INTO file (path, nbytes, mtime_ns, inode, reason, series, first_number)"             \
-      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                                      \
-    X(FILES_BELOW, "SELECT path FROM file WHERE path >= ?1 AND path < ?2")                         \
-    X(FILES_ALL, "SELECT path FROM file")                                                          \
+      "INSERT INTO file (path, nbytes, mtime_ns, inode, reason, part, series, first_number)"       \
+      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                                  \
+    X(FILES_BELOW, "SELECT path FROM file WHERE path >= ?1 AND path < ?2 AND part = 0")            \
+    X(FILES_ALL, "SELECT path FROM file WHERE part = 0")                                           \
     X(RECORD_DELETE, "DELETE FROM record WHERE file = ?1")                                         \
     X(RECORD_INSERT, "INSERT INTO record (file, patient, study, series, folded_names, study_date," \
                      " accession, modality) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")              \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "index_file.h"
+#include "index_record.h"
 #include "log.h"
 #include "temp_dir.h"
 
@@ -371,6 +372,44 @@ static void patients_are_not_merged(void **state)
     assert_find(f->index, LEVEL_STUDY, NULL, "P1|A|1|1\nP2|B|1|1\n", ID, NAME, STUDY, 0x00201208);
 }
 
+/* A file whose slices name two patients: each is found under its own, and both go with the file. */
+static void several_series_in_a_file(void **state)
+{
+    fixture *f = *state;
+    index_file one = {"/a/x.dcbs", 100, "P1",  NULL, "A", "1", NULL,
+                      NULL,        "d", "1.1", "CT", "8", 1,   2};
+    index_file two = one;
+    two.patient_id = "P2", two.name = "B", two.sop = "9", two.n = 1;
+    const file_stamp stamp = index_file_stamp(&one);
+    for (int times = 0; times < 2; times++) { /* put again, it replaces itself */
+        index_record *record = index_file_record(&one);
+        record->next = index_file_record(&two);
+        record->next->instances[0].frame = 2;
+        uint32_t nduplicates = 9;
+        assert_int_equal(index_put_file(f->index, one.path, &stamp, record, &nduplicates, NULL), 0);
+        assert_int_equal(nduplicates, 0);
+        index_record_close(record);
+    }
+    assert_find(f->index, LEVEL_STUDY, NULL, "P1|A|1|2\nP2|B|1|1\n", ID, NAME, STUDY, 0x00201208);
+    assert_find(f->index, LEVEL_IMAGE, &(index_filter){.patient_id = "P2"}, "P2|B|9.1\n", ID, NAME,
+                SOP);
+    assert_instances(f->index, &(index_filter){.patient_id = "P1"},
+                     "/a/x.dcbs#0 8.1\n/a/x.dcbs#1 8.2\n");
+    assert_instances(f->index, &(index_filter){.patient_id = "P2"}, "/a/x.dcbs#2 9.1\n");
+    bool known = false, bad = false;
+    assert_int_equal(index_has_file(f->index, one.path, &stamp, &known, &bad, NULL), 0);
+    assert_true(known && !bad);
+    index_totals totals, nothing = {0};
+    assert_int_equal(index_get_totals(f->index, &totals, NULL), 0);
+    assert_int_equal(totals.files, 1);
+    assert_int_equal(totals.series, 2);
+    bool removed = false;
+    assert_int_equal(index_remove_file(f->index, one.path, &removed, NULL), 0);
+    assert_true(removed);
+    assert_int_equal(index_get_totals(f->index, &totals, NULL), 0);
+    assert_memory_equal(&totals, &nothing, sizeof totals);
+}
+
 static void replaced_and_removed(void **state)
 {
     fixture *f = *state;
@@ -646,6 +685,7 @@ int main(void)
         TEST(duplicates),
         TEST(duplicates_in_another_study),
         TEST(patients_are_not_merged),
+        TEST(several_series_in_a_file),
         TEST(replaced_and_removed),
         TEST(removes_folders),
         TEST(bad_files),

@@ -30,7 +30,7 @@ static int check_files(scp_index *index, const char *pattern)
         const dcb_series_info *info = dcb_series_get_info(series);
         assert_int_equal(record->ninstances, info->nframes);
         assert_int_equal(record->nunusable, 0);
-        assert_int_equal(record->nstrays, 0);
+        assert_null(record->next);
         assert_string_equal(record->study_uid, info->study_instance_uid);
         assert_string_equal(record->series_uid, info->series_instance_uid);
         file_stamp stamp = {info->file_bytes, 1, i};

@@ -111,7 +111,8 @@ static void takes_the_levels(void **state)
     assert_string_equal(record->accession_number, "A1");
     assert_string_equal(record->modality, "MR");
     assert_int_equal(record->ninstances, 3);
-    assert_int_equal(record->nstrays + record->nunusable, 0);
+    assert_int_equal(record->nunusable, 0);
+    assert_null(record->next);
     assert_string_equal(record->instances[2].sop_instance_uid, "1.9.3");
     assert_string_equal(record->instances[2].sop_class_uid, "1.2.840.10008.5.1.4.1.1.4");
     assert_true(record->instances[2].has_number);
@@ -175,17 +176,72 @@ static void keys(void **state)
     }
 }
 
-static void counts_strays(void **state)
+/* Each slice under its own patient, study and series, whatever file it lies in. */
+static void parts_series(void **state)
 {
     (void)state;
-    slices s = {
-        .n = 4,
-        .changes = {{1, 0x0020000d, "1.2"}, {2, 0x0020000e, "1.1.2"}, {3, 0x00100020, "P2"}}};
-    index_record *record = make(&s);
-    assert_int_equal(record->nstrays, 3);
-    assert_string_equal(record->study_uid, "1.1");
-    assert_string_equal(record->instances[1].sop_instance_uid, "1.9.2");
-    index_record_close(record);
+    static const struct {
+        change changes[4];
+        uint32_t part[5]; /* the record that each slice goes to */
+    } cases[] = {
+        {{{1, 0x0020000d, "1.2"}, {2, 0x0020000e, "1.1.2"}, {3, 0x00100020, "P2"}},
+         {0, 1, 2, 3, 0}},
+        {{{1, 0x0020000e, "1.1.2"}, {3, 0x0020000e, "1.1.2"}}, {0, 1, 0, 1, 0}},
+        {{{2, 0x00100021, "There"}}, {0, 0, 1, 0, 0}},
+        /* Nothing said of the patient is no contradiction; where the first says nothing, it is. */
+        {{{1, 0x00100020, NULL}, {2, 0x00100021, NULL}, {3, 0x00100020, "  "}}, {0, 0, 0, 0, 0}},
+        {{{0, 0x00100020, NULL}}, {0, 1, 1, 1, 1}},
+        {{{-1, 0x00100020, NULL}, {-1, 0x00100021, NULL}}, {0, 0, 0, 0, 0}},
+        {{{1, 0x00100010, "Other^Name"}, {2, 0x00081030, "Other"}}, {0, 0, 0, 0, 0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        slices s = {.n = 5};
+        memcpy(s.changes, cases[i].changes, sizeof s.changes);
+        index_record *list = make(&s);
+        uint32_t part = 0, nslices = 0;
+        for (index_record *record = list; record != NULL; record = record->next, part++) {
+            assert_true(record->ninstances > 0);
+            for (uint32_t k = 0; k < record->ninstances; k++, nslices++) {
+                const index_record_instance *instance = &record->instances[k];
+                assert_int_equal(cases[i].part[instance->frame], part);
+                assert_int_equal(instance->number, instance->frame + 10);
+                assert_true(k == 0 || instance[-1].frame < instance->frame);
+            }
+        }
+        assert_int_equal(nslices, 5);
+        assert_int_equal(list->nunusable, 0);
+        index_record_close(list);
+    }
+    slices s = {.n = 3, .changes = {{1, 0x00100020, "P2"}, {1, 0x0020000d, "1.2"}}};
+    index_record *list = make(&s);
+    assert_string_equal(list->patient_key, "P1\\Here");
+    assert_string_equal(list->next->patient_key, "P2\\Here");
+    assert_string_equal(list->next->study_uid, "1.2");
+    assert_string_equal(list->next->instances[0].sop_instance_uid, "1.9.2");
+    index_record_close(list);
+}
+
+static dcb_status get_own_series(dcb_dataset **out, void *context, uint32_t frame, dcb_error *error)
+{
+    static const slices plain = {.n = 1};
+    char uid[16];
+    (void)context;
+    snprintf(uid, sizeof uid, "1.1.%u", frame + 1);
+    dcb_status status = get_slice(out, (void *)&plain, frame, error);
+    put(*out, 0x0020000e, "UI", uid);
+    return status;
+}
+
+static void has_a_limit_of_series(void **state)
+{
+    (void)state;
+    index_record *list = NULL;
+    dcb_error error = DCB_ERROR_INIT;
+    assert_int_equal(index_record_create_from(&list, 300, get_own_series, NULL, &error), DCB_OK);
+    assert_int_equal(list->nunusable, 44);
+    assert_string_equal(list->unusable_reason.message,
+                        "there are more than 256 series in the file");
+    index_record_close(list);
 }
 
 static const char long_uid[] =
@@ -211,19 +267,20 @@ static void leaves_unusable_slices_out(void **state)
                     .failing = cases[i].failing,
                     .failure = DCB_ERR_CODESTREAM};
         index_record *record = make(&s);
-        assert_int_equal(record->ninstances, 3);
+        assert_int_equal(record->ninstances, 2);
         assert_int_equal(record->nunusable, 1);
         assert_string_equal(record->unusable_reason.message, cases[i].reason);
         assert_string_equal(record->instances[0].sop_instance_uid, "1.9.1");
-        assert_string_equal(record->instances[1].sop_instance_uid, "");
-        assert_string_equal(record->instances[2].sop_instance_uid, "1.9.3");
+        assert_int_equal(record->instances[1].frame, 2);
+        assert_string_equal(record->instances[1].sop_instance_uid, "1.9.3");
         index_record_close(record);
     }
     /* The first slice that can be read speaks for the series. */
     slices first = {.n = 2, .failing = 1, .failure = DCB_ERR_META};
     index_record *record = make(&first);
     assert_string_equal(record->study_uid, "1.1");
-    assert_string_equal(record->instances[1].sop_instance_uid, "1.9.2");
+    assert_int_equal(record->instances[0].frame, 1);
+    assert_string_equal(record->instances[0].sop_instance_uid, "1.9.2");
     index_record_close(record);
 }
 
@@ -302,7 +359,8 @@ int main(void)
         cmocka_unit_test(takes_the_levels),
         cmocka_unit_test(tags_ascend),
         cmocka_unit_test(keys),
-        cmocka_unit_test(counts_strays),
+        cmocka_unit_test(parts_series),
+        cmocka_unit_test(has_a_limit_of_series),
         cmocka_unit_test(leaves_unusable_slices_out),
         cmocka_unit_test(numbers),
         cmocka_unit_test(tells_why_a_file_cannot_be_indexed),
