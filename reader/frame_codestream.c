@@ -34,14 +34,20 @@ static bool same_kind(const dcb__codestream *a, const dcb__codestream *b)
 static dcb_status check_header(const dcb_series *series, uint32_t frame, uint64_t offset,
                                const dcb__codestream *header, dcb_error *error)
 {
-    const dcb__shape *shape = &series->shapes[series->shapes_differ ? frame : 0];
+    dcb__shape shape = series->shapes[series->shapes_differ ? frame : 0];
     const dcb_pixel_format *pixel = &series->info.pixel;
-    if ((shape->rows != 0 && shape->rows != header->rows) ||
-        (shape->columns != 0 && shape->columns != header->columns))
+    /* A slice without Rows and Columns got those of the common header. */
+    const char *said_by =
+        shape.rows != 0 || shape.columns != 0 ? "the metadata say" : "others have";
+    if (shape.rows == 0)
+        shape.rows = series->has_common ? series->common.rows : header->rows;
+    if (shape.columns == 0)
+        shape.columns = series->has_common ? series->common.columns : header->columns;
+    if (shape.rows != header->rows || shape.columns != header->columns)
         return dcb__fail(error, DCB_ERR_CODESTREAM, offset,
                          "frame %" PRIu32 ": the codestream has %" PRIu32 " rows and %" PRIu32
-                         " columns, the metadata say %" PRIu32 " and %" PRIu32,
-                         frame, header->rows, header->columns, shape->rows, shape->columns);
+                         " columns, %s %" PRIu32 " and %" PRIu32,
+                         frame, header->rows, header->columns, said_by, shape.rows, shape.columns);
     if (header->is_signed != pixel->is_signed ||
         8 * dcb__codestream_sample_nbytes(header) != pixel->bits_allocated)
         return dcb__fail(error, DCB_ERR_CODESTREAM, offset,

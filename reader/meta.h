@@ -84,6 +84,8 @@ bool dcb__entry_number(const dcb__entry *entry, uint32_t slice, double *number);
 /* The same as text: NUL-terminated, borrowed from the JSON or the arena; NULL where there is none.
  */
 const char *dcb__entry_text(const dcb__entry *entry, uint32_t slice);
+/* Rows or Columns of a slice; 0 where it has none that can be. */
+uint32_t dcb__entry_size(const dcb__entry *entry, uint32_t slice);
 /* True where slices may differ. */
 bool dcb__entry_is_per_slice(const dcb__entry *entry);
 /* The values of a slice: an array, a single value, or NULL where the slice lacks the element. Only

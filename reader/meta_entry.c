@@ -96,6 +96,18 @@ bool dcb__entry_is_per_slice(const dcb__entry *entry)
     return entry->kind == DCB_ENTRY_SLICES || entry->kind == DCB_ENTRY_RAW_SLICES;
 }
 
+/* Numbers, tags, and names, which are objects: a bare "None" (rule 4) is no value of theirs. */
+static bool holds_no_text(dcb_vr vr)
+{
+    return vr == DCB_VR_PN || vr == DCB_VR_AT || vr == DCB_VR('D', 'S') || vr == DCB_VR('I', 'S') ||
+           dcb__vr_info_or_un(vr)->trim == DCB_TRIM_NONE;
+}
+
+static bool is_none(const dcb__json *value)
+{
+    return value->type == DCB_JSON_STRING && strcmp(value->text, "None") == 0;
+}
+
 const dcb__json *dcb__entry_values(const dcb__entry *entry, uint32_t slice)
 {
     if (entry->kind == DCB_ENTRY_VALUES)
@@ -104,7 +116,7 @@ const dcb__json *dcb__entry_values(const dcb__entry *entry, uint32_t slice)
         return NULL;
     const dcb__json *value = &entry->json->values[slice];
     if (entry->flat)
-        return value;
+        return holds_no_text(entry->vr) && is_none(value) ? NULL : value;
     return value->type == DCB_JSON_ARRAY ? value : NULL; /* "None" among lists: missing (rule 4) */
 }
 
@@ -130,6 +142,13 @@ bool dcb__entry_number(const dcb__entry *entry, uint32_t slice, double *number)
     while (isspace((unsigned char)*end))
         end++;
     return *end == '\0';
+}
+
+uint32_t dcb__entry_size(const dcb__entry *entry, uint32_t slice)
+{
+    double number;
+    bool sound = dcb__entry_number(entry, slice, &number) && number >= 1 && number <= 65535;
+    return sound ? (uint32_t)number : 0;
 }
 
 const char *dcb__entry_text(const dcb__entry *entry, uint32_t slice)

@@ -73,6 +73,13 @@ static dcb_status append_person_name(value_writer *w, const dcb__json *name)
     return DCB_OK;
 }
 
+static bool text_number(const char *text, double *number)
+{
+    char *end = NULL;
+    *number = strtod(text, &end);
+    return end != text && end[strspn(end, " ")] == '\0';
+}
+
 static dcb_status append_as_text(value_writer *w, const dcb__json *value)
 {
     char text[DCB_NUMBER_TEXT];
@@ -84,6 +91,12 @@ static dcb_status append_as_text(value_writer *w, const dcb__json *value)
         bool number = w->vr == DCB_VR('D', 'S') || w->vr == DCB_VR('I', 'S');
         if (number && (strcmp(value->text, "NaN") == 0 || strstr(value->text, "Infinity") != NULL))
             return DCB_OK;
+        /* A DS has 16 characters at most; longer text goes the way of numbers (rule 10). */
+        double decimal = 0;
+        if (w->vr == DCB_VR('D', 'S') && value->count > 16 && text_number(value->text, &decimal)) {
+            dcb__writer_append(w->buffer, text, dcb__ds_text(text, decimal));
+            return DCB_OK;
+        }
         append_text(w, value->text, value->count);
         return DCB_OK;
     }

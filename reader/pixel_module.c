@@ -229,6 +229,36 @@ static void put_rescale(module *m)
     }
 }
 
+/* Rows or Columns: the metadata's stand, a slice that has none gets the codestream's, which
+   frame_codestream.c holds its frame to. */
+static void put_size(module *m, uint32_t tag, uint32_t codestream)
+{
+    const dcb__entry *entry = dcb__entry_find(m->entries, tag);
+    bool per_slice = entry != NULL && dcb__entry_is_per_slice(entry), missing = false;
+    uint32_t n = per_slice ? m->nslices : 1;
+    dcb__raw *raw = dcb__arena_alloc(m->entries->arena, n * sizeof *raw, 8);
+    uint8_t *bytes = dcb__arena_alloc(m->entries->arena, 2 * (size_t)n, 2);
+    if (raw == NULL || bytes == NULL) {
+        m->full = true;
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t size = dcb__entry_size(entry, i);
+        missing = missing || size == 0;
+        dcb__store(bytes + 2 * (size_t)i, size != 0 ? size : codestream, 2);
+        raw[i] = (dcb__raw){bytes + 2 * (size_t)i, 2};
+    }
+    if (!missing)
+        return;
+    dcb__entry *place = dcb__entry_place(m->entries, tag, DCB_VR('U', 'S'));
+    if (place == NULL) {
+        m->full = true;
+        return;
+    }
+    place->kind = per_slice ? DCB_ENTRY_RAW_SLICES : DCB_ENTRY_RAW;
+    place->raw = raw;
+}
+
 static void put_format(module *m)
 {
     const dcb_pixel_format *format = &m->out->format;
@@ -237,10 +267,8 @@ static void put_format(module *m)
         put_u16(m, TAG_PLANAR, 0);
     else
         dcb__entry_remove(m->entries, TAG_PLANAR);
-    if (dcb__entry_find(m->entries, TAG_ROWS) == NULL)
-        put_u16(m, TAG_ROWS, format->rows);
-    if (dcb__entry_find(m->entries, TAG_COLUMNS) == NULL)
-        put_u16(m, TAG_COLUMNS, format->columns);
+    put_size(m, TAG_ROWS, format->rows);
+    put_size(m, TAG_COLUMNS, format->columns);
     put_u16(m, TAG_ALLOCATED, format->bits_allocated);
     put_u16(m, TAG_STORED, format->bits_stored);
     put_u16(m, TAG_HIGH_BIT, format->bits_stored - 1u);

@@ -219,11 +219,8 @@ static dcb_status read_shapes(dcb_series *series, const dcb__entries *entries, d
     if (series->shapes == NULL)
         return dcb__fail_no_memory(error, n * sizeof *series->shapes);
     for (uint32_t i = 0; i < n; i++) {
-        double number;
-        if (dcb__entry_number(rows, i, &number) && number > 0 && number < 65536)
-            series->shapes[i].rows = (uint32_t)number;
-        if (dcb__entry_number(columns, i, &number) && number > 0 && number < 65536)
-            series->shapes[i].columns = (uint32_t)number;
+        series->shapes[i].rows = dcb__entry_size(rows, i);
+        series->shapes[i].columns = dcb__entry_size(columns, i);
     }
     return DCB_OK;
 }

@@ -49,6 +49,17 @@ static const struct {
     {"flat text None is genuine",
      "\"00204000\":{\"vr\":\"LT\",\"shared\":false,\"Value\":[\"a\",\"None\",\"c\"]}", 3, 1,
      "00204000 LT None", 0, 0},
+    {"numbers: None is none, flat or not",
+     "\"00180088\":{\"vr\":\"DS\",\"shared\":false,\"Value\":[1.0,\"None\",2.0]},"
+     "\"00280034\":{\"vr\":\"US\",\"shared\":false,\"Value\":[1,\"None\",2]},"
+     "\"00081050\":{\"vr\":\"PN\",\"shared\":false,\"Value\":[{\"Alphabetic\":\"A\"},\"None\","
+     "{\"Alphabetic\":\"None\"}]}",
+     3, 1, "", 0, 0},
+    {"numbers beside None",
+     "\"00180088\":{\"vr\":\"DS\",\"shared\":false,\"Value\":[1.0,\"None\",2.0]},"
+     "\"00081050\":{\"vr\":\"PN\",\"shared\":false,\"Value\":[{\"Alphabetic\":\"A\"},\"None\","
+     "{\"Alphabetic\":\"None\"}]}",
+     3, 2, "00081050 PN None|00180088 DS 2", 0, 0},
     {"lists by slice",
      "\"00200032\":{\"vr\":\"DS\",\"shared\":false,\"Value\":[[1.0,2.0],[3.5,-4.25]]}", 2, 1,
      "00200032 DS 3.5\\-4.25", 0, 0},
@@ -125,6 +136,10 @@ static const struct {
      "\"00201041\":{\"vr\":\"DS\",\"shared\":true,\"Value\":[3,\"1.50\"]},"
      "\"00200010\":{\"vr\":\"SH\",\"shared\":true,\"Value\":[12]}",
      1, 0, "00200010 SH 12|00200011 IS 4|00200012 IS 5|00201041 DS 3\\1.50", 0, 0},
+    {"decimal text of more than 16 characters",
+     "\"00180050\":{\"vr\":\"DS\",\"shared\":true,\"Value\":[\"0.12345678901234567\",\"1.50\","
+     "\"-1234567890.50000000\"]}",
+     1, 0, "00180050 DS 0.12345678901235\\1.50\\-1234567890.5", 0, 0},
     {"numbers that are none",
      "\"00180050\":{\"vr\":\"DS\",\"shared\":true,\"Value\":[NaN,1,-Infinity]}", 1, 0,
      "00180050 DS \\1\\", 0, 0},

@@ -98,6 +98,10 @@ static const struct {
      1, 8, true, 0x00280006, NULL, NULL},
     {"samples by codestream", "\"00280002\":{\"vr\":\"US\",\"shared\":true,\"Value\":[1]}", NULL, 3,
      8, true, 0x00280002, "US", "3"},
+    {"Rows without a value", "\"00280010\":{\"vr\":\"US\",\"shared\":true}", NULL, 1, 16, false,
+     0x00280010, "US", "4"},
+    {"Columns of nothing", "\"00280011\":{\"vr\":\"US\",\"shared\":true,\"Value\":[0]}", NULL, 1,
+     16, false, 0x00280011, "US", "6"},
     {"a rounded rescale is told by the information alone",
      "\"00281053\":{\"vr\":\"DS\",\"shared\":true,\"Value\":[0.75]}",
      "{\"RescaleSlope\":0.0196,\"RescaleIntercept\":0,\"PixelDtype\":\"uint16\"}", 1, 16, true,
@@ -200,7 +204,7 @@ static const struct {
     {"\"00280008\":{\"vr\":\"IS\",\"shared\":true,\"Value\":[5]}", 1, NULL, DCB_ERR_UNSUPPORTED,
      "frame 0: a multi-frame instance whose frames the writer did not keep apart"},
     {"\"00280010\":{\"vr\":\"US\",\"shared\":true,\"Value\":[5]}", 1, NULL, DCB_ERR_CODESTREAM,
-     "frame 0: the codestream has 4 rows and 6 columns, the metadata say 5 and 0"},
+     "frame 0: the codestream has 4 rows and 6 columns, the metadata say 5 and 6"},
     {NULL, 1, "{\"PixelDtype\":\"int16\"}", DCB_ERR_CODESTREAM,
      "frame 0: the codestream has unsigned samples of 8 bits, pixel_header says signed of 16"},
 };
@@ -225,6 +229,63 @@ static void test_refused_pixels(void **state)
         }
         dcb_series_close(series);
     }
+}
+
+/* A slice that the metadata give no Rows has those of its codestream. */
+static void test_rows_by_slice(void **state)
+{
+    (void)state;
+    make_series what = {
+        .nframes = 3,
+        .elements = "\"00280010\":{\"vr\":\"US\",\"shared\":false,\"Value\":[[4],\"None\",[4]]},"
+                    "\"00280011\":{\"vr\":\"US\",\"shared\":false,\"Value\":[6,6,5]}"};
+    dcb_series *series = open_made(&what);
+    for (uint32_t i = 0; i < 3; i++) {
+        dcb_dataset *dataset = NULL;
+        assert_int_equal(dcb_series_dataset(&dataset, series, i, false, NULL), DCB_OK);
+        const dcb_element *rows = dcb_dataset_find(dataset, 0x00280010);
+        assert_non_null(rows);
+        assert_int_equal(rows->nbytes, 2);
+        assert_int_equal(rows->value[0] | rows->value[1] << 8, 4);
+        dcb_dataset_close(dataset);
+    }
+    dcb_error error = DCB_ERROR_INIT;
+    dcb_frame *frame = NULL;
+    assert_int_equal(dcb_series_frame(&frame, series, 1, DCB_ENCODING_STORED, &error), DCB_OK);
+    dcb_frame_release(frame);
+    assert_int_equal(dcb_series_frame(&frame, series, 2, DCB_ENCODING_STORED, &error),
+                     DCB_ERR_CODESTREAM);
+    dcb_series_close(series);
+}
+
+/* Without Rows in the metadata, one frame's size cannot stand for another's: it would be sent with
+   Rows that are not its pixels'. */
+static void test_sizes_without_metadata(void **state)
+{
+    (void)state;
+    static const uint8_t start[] = {0xFF, 0x4F, 0xFF, 0x51};
+    make_series what = {.meta_json = "", .nframes = 2};
+    size_t nbytes = 0;
+    uint8_t *bytes = make_series_bytes(&nbytes, &what);
+    uint8_t *first = memmem(bytes, nbytes, start, sizeof start);
+    assert_non_null(first);
+    uint8_t *second = memmem(first + 4, nbytes - (size_t)(first + 4 - bytes), start, sizeof start);
+    assert_non_null(second);
+    second[15] = 3; /* Ysiz */
+    dcb_series *series = NULL;
+    dcb_error error = DCB_ERROR_INIT;
+    assert_int_equal(open_bytes(&series, bytes, nbytes, NULL, &error), DCB_OK);
+    for (int encoding = 0; encoding < DCB_ENCODING_COUNT; encoding++) {
+        dcb_frame *frame = NULL;
+        assert_int_equal(dcb_series_frame(&frame, series, 0, (dcb_encoding)encoding, &error),
+                         DCB_OK);
+        dcb_frame_release(frame);
+        assert_int_equal(dcb_series_frame(&frame, series, 1, (dcb_encoding)encoding, &error),
+                         DCB_ERR_CODESTREAM);
+        assert_string_equal(error.message, "frame 1: the codestream has 3 rows and 6 columns, "
+                                           "others have 4 and 6");
+    }
+    dcb_series_close(series);
 }
 
 static const struct {
@@ -263,10 +324,9 @@ static void test_pixel_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pixel_elements),
-        cmocka_unit_test(test_shift_by_slice),
-        cmocka_unit_test(test_refused_pixels),
-        cmocka_unit_test(test_pixel_headers),
+        cmocka_unit_test(test_pixel_elements),         cmocka_unit_test(test_shift_by_slice),
+        cmocka_unit_test(test_refused_pixels),         cmocka_unit_test(test_rows_by_slice),
+        cmocka_unit_test(test_sizes_without_metadata), cmocka_unit_test(test_pixel_headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
