@@ -14,6 +14,11 @@ static inline bool dcb__in_range(uint64_t offset, uint64_t length, uint64_t tota
     return offset <= total && length <= total - offset;
 }
 
+static inline uint32_t dcb__load16(const uint8_t *from)
+{
+    return (uint32_t)from[0] | (uint32_t)from[1] << 8;
+}
+
 static inline uint32_t dcb__load32(const uint8_t *from)
 {
     return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |

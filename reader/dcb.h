@@ -109,6 +109,13 @@ typedef enum dcb_encoding {
 /* The transfer syntax UID of a decoded encoding; NULL for STORED, which depends on the frame. */
 const char *dcb_encoding_uid(dcb_encoding encoding);
 
+/* A VR as its two letters in a big-endian uint16: 'P' << 8 | 'N'. */
+typedef uint16_t dcb_vr;
+#define DCB_VR(a, b) ((dcb_vr)((unsigned)(a) << 8 | (unsigned)(b)))
+
+/* Tells the VR of a tag where the encoding does not: 0 means UN. */
+typedef dcb_vr (*dcb_vr_lookup)(void *context, uint32_t tag);
+
 /* ---- Frames: one instance, ready to be sent or written --------------------------------------- */
 
 /* Immutable, reference-counted, one allocation; may outlive its series and cache. */
@@ -124,6 +131,12 @@ const uint8_t *dcb_frame_dataset(const dcb_frame *frame, size_t *nbytes);
 const char *dcb_frame_transfer_syntax_uid(const dcb_frame *frame);
 const char *dcb_frame_sop_class_uid(const dcb_frame *frame);
 const char *dcb_frame_sop_instance_uid(const dcb_frame *frame);
+
+/* What comes before the data set in a Part 10 file: preamble and File Meta Information, even in
+   length. Returns its bytes; UIDs have at most 64 characters. */
+#define DCB_PART10_HEADER_MAX 512u
+size_t dcb_part10_header(uint8_t to[DCB_PART10_HEADER_MAX], const char *transfer_syntax_uid,
+                         const char *sop_class_uid, const char *sop_instance_uid);
 
 /* ---- The shared cache ------------------------------------------------------------------------ */
 
@@ -186,12 +199,18 @@ typedef struct dcb_open_options {
     /* Reads our own files as a DiCube does, which does not know their exact trailer: for comparing,
        and for rescuing what a damaged trailer leaves. */
     bool ignore_trailer;
+    /* For Part 10 files in Implicit VR: without it they go out as they are only. */
+    dcb_vr_lookup vr_lookup;
+    void *vr_lookup_context;
 } dcb_open_options;
 
 #define DCB_OPEN_OPTIONS_INIT                                                                      \
-    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL, false}
+    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL,       \
+     false, NULL, NULL}
 
-/* Opens a file and reads everything but the frames: container, metadata, pixel header. The file
+/* Opens a file and reads everything but the frames: container, metadata, pixel header. A single
+   DICOM Part 10 file opens too, as a series of one frame: STORED gives its bytes as they are, the
+   other encodings where its pixels are native (else DCB_ERR_UNSUPPORTED). The file
    must not be changed in place while it is open (replacing it by rename is fine); where it is,
    calls fail with DCB_ERR_CHANGED. options may be NULL. */
 dcb_status dcb_series_open(dcb_series **out, const char *path, const dcb_open_options *options,
@@ -309,9 +328,6 @@ dcb_status dcb_series_pixels(void **samples, size_t *nbytes, dcb_pixel_format *f
 
 /* ---- Data sets -------------------------------------------------------------------------------- */
 
-/* A VR as its two letters in a big-endian uint16: 'P' << 8 | 'N'. */
-typedef uint16_t dcb_vr;
-#define DCB_VR(a, b) ((dcb_vr)((unsigned)(a) << 8 | (unsigned)(b)))
 
 /* True for the VRs of PS3.5 table 6.2-1. */
 bool dcb_vr_is_known(dcb_vr vr);
@@ -342,9 +358,6 @@ typedef enum dcb_syntax {
     DCB_SYNTAX_EXPLICIT_BE,
 } dcb_syntax;
 
-/* Tells the VR of a tag where the encoding does not: 0 means UN. */
-typedef dcb_vr (*dcb_vr_lookup)(void *context, uint32_t tag);
-
 dcb_status dcb_dataset_create(dcb_dataset **out, dcb_error *error);
 void dcb_dataset_close(dcb_dataset *dataset);
 dcb_status dcb_dataset_copy(dcb_dataset **out, const dcb_dataset *dataset, dcb_error *error);
@@ -358,6 +371,17 @@ dcb_status dcb_dataset_copy(dcb_dataset **out, const dcb_dataset *dataset, dcb_e
 dcb_status dcb_dataset_parse(dcb_dataset **out, const void *bytes, size_t nbytes,
                              dcb_syntax syntax, dcb_vr_lookup lookup, void *lookup_context,
                              const dcb_limits *limits, dcb_error *error);
+/* Parses what comes before the tag `until` in a data set of a transfer syntax, of which only the
+   beginning need be there: elements that are not whole are left out. A deflated data set is
+   unpacked, up to 8 MiB. */
+typedef enum dcb_head_end {
+    DCB_HEAD_WHOLE,  /* the bytes end where an element does: this may be all of the data set */
+    DCB_HEAD_PASSED, /* they end within an element, but `until` was reached before */
+    DCB_HEAD_CUT,    /* they end before `until` */
+} dcb_head_end;
+dcb_status dcb_dataset_parse_head(dcb_dataset **out, dcb_head_end *end, const void *bytes,
+                                  size_t nbytes, const char *transfer_syntax_uid, uint32_t until,
+                                  dcb_vr_lookup lookup, void *lookup_context, dcb_error *error);
 /* Encodes; free() *bytes. Sequences and items get defined lengths. */
 dcb_status dcb_dataset_encode(uint8_t **bytes, size_t *nbytes, const dcb_dataset *dataset,
                               dcb_syntax syntax, dcb_error *error);

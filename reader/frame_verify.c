@@ -437,6 +437,9 @@ dcb_status dcb_series_verify_frame(dcb_series *series, uint32_t frame, dcb_probl
                                    void *context, dcb_error *error)
 {
     dcb_status status = dcb__series_check_call(series, frame, error);
+    if (status == DCB_OK && series->part10 != NULL)
+        status = dcb__fail(error, DCB_ERR_UNSUPPORTED, DCB_NO_OFFSET,
+                           "it is a DICOM Part 10 file: there is nothing of a DCB file to verify");
     if (status != DCB_OK)
         return status;
     frame_check c = {

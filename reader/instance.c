@@ -10,9 +10,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "bytes.h"
+#include "data_set_walk.h"
 #include "dcb_error.h"
 #include "exact.h"
 #include "frame.h"
@@ -328,43 +328,6 @@ static dcb_status make_native(dcb_frame **out, dcb_series *series, uint32_t fram
     return status;
 }
 
-/* PS3.5 A.5: the data set of Explicit VR Little Endian, deflated without a zlib header and padded
-   to even length. free() *packed. */
-static dcb_status deflate_dataset(uint8_t **packed, size_t *packed_nbytes, const uint8_t *bytes,
-                                  size_t nbytes, dcb_error *error)
-{
-    *packed = NULL;
-    z_stream stream = {0};
-    if (nbytes > UINT32_MAX)
-        return dcb__fail(error, DCB_ERR_LIMIT, DCB_NO_OFFSET,
-                         "a data set of %zu bytes is too large to be deflated", nbytes);
-    if (deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -MAX_WBITS, 8,
-                     Z_DEFAULT_STRATEGY) != Z_OK)
-        return dcb__fail_no_memory(error, 1u << 18);
-    size_t room = deflateBound(&stream, (uLong)nbytes) + 1;
-    uint8_t *own = room > UINT32_MAX ? NULL : malloc(room);
-    if (own == NULL) {
-        deflateEnd(&stream);
-        return dcb__fail_no_memory(error, room);
-    }
-    stream.next_in = (Bytef *)bytes;
-    stream.avail_in = (uInt)nbytes;
-    stream.next_out = own;
-    stream.avail_out = (uInt)room - 1;
-    int result = deflate(&stream, Z_FINISH);
-    size_t got = room - 1 - stream.avail_out;
-    deflateEnd(&stream);
-    if (result != Z_STREAM_END) {
-        free(own);
-        return dcb__fail(error, DCB_ERR_ENCODING, DCB_NO_OFFSET, "the data set cannot be deflated");
-    }
-    if (got & 1)
-        own[got++] = 0;
-    *packed = own;
-    *packed_nbytes = got;
-    return DCB_OK;
-}
-
 static dcb_status make_deflated(dcb_frame **out, dcb_series *series, uint32_t frame, envelope *e,
                                 dcb_error *error)
 {
@@ -376,7 +339,7 @@ static dcb_status make_deflated(dcb_frame **out, dcb_series *series, uint32_t fr
         status = dcb__source_check_cancelled(series->source, error);
     if (status == DCB_OK) {
         const uint8_t *bytes = dcb_frame_dataset(plain, &nbytes);
-        status = deflate_dataset(&packed, &packed_nbytes, bytes, nbytes, error);
+        status = dcb__deflate(&packed, &packed_nbytes, bytes, nbytes, error);
     }
     dcb_frame_release(plain);
     if (status == DCB_OK) {
@@ -395,6 +358,9 @@ dcb_status dcb__instance_make(dcb_frame **out, void *context, uint32_t frame, dc
 {
     dcb_series *series = context;
     *out = NULL;
+    if (series->part10 != NULL)
+        return dcb__part10_frame(out, series->part10, series->source, &series->limits, encoding,
+                                 error);
     if (series->pixel_problem != NULL) {
         dcb__codestream header;
         dcb__frame_place place;

@@ -49,3 +49,10 @@ size_t dcb__part10_header(uint8_t to[DCB_PART10_ROOM], const char *transfer_synt
     dcb__store(length, (uint64_t)(end - start), 4);
     return (size_t)(end - to);
 }
+
+size_t dcb_part10_header(uint8_t to[DCB_PART10_HEADER_MAX], const char *transfer_syntax_uid,
+                         const char *sop_class_uid, const char *sop_instance_uid)
+{
+    _Static_assert(DCB_PART10_HEADER_MAX == DCB_PART10_ROOM, "the same room");
+    return dcb__part10_header(to, transfer_syntax_uid, sop_class_uid, sop_instance_uid);
+}

@@ -40,6 +40,7 @@ static void destroy(dcb_series *series)
     dcb__trailer_close(series->trailer);
     free(series->shapes);
     free(series->known);
+    free(series->part10);
     dcb__container_free(&series->container);
     dcb__source_close(series->source);
     free(series);
@@ -64,6 +65,25 @@ static dcb_status check_encoding(dcb_encoding encoding, dcb_error *error)
                      (int)encoding);
 }
 
+static dcb_status read_part10(dcb_series *series, const dcb_open_options *options, dcb_error *error)
+{
+    dcb_status status = dcb__part10_open(&series->part10, series->source, &series->limits,
+                                         options->vr_lookup, options->vr_lookup_context, error);
+    if (status != DCB_OK)
+        return status;
+    const dcb__part10_file *file = series->part10;
+    memcpy(series->dicom_status, "consistent", sizeof "consistent");
+    series->info = (dcb_series_info){.nframes = 1,
+                                     .dicom_status = series->dicom_status,
+                                     .has_meta = true,
+                                     .series_instance_uid = file->series_uid,
+                                     .study_instance_uid = file->study_uid,
+                                     .pixel = file->pixel,
+                                     .file_bytes = file->file_nbytes,
+                                     .writer = "a DICOM Part 10 file"};
+    return DCB_OK;
+}
+
 /* Takes the source over, also where it fails. */
 static dcb_status open_source(dcb_series **out, dcb__source *source,
                               const dcb_open_options *options, dcb_error *error)
@@ -85,7 +105,12 @@ static dcb_status open_source(dcb_series **out, dcb__source *source,
     series->encoding = own.encoding;
     dcb__source_set_cancelled(source, own.cancelled, own.cancel_context);
     dcb_status status = check_encoding(own.encoding, error);
+    bool is_part10 = false;
     if (status == DCB_OK)
+        status = dcb__part10_detect(&is_part10, source, error);
+    if (status == DCB_OK && is_part10)
+        status = read_part10(series, &own, error);
+    else if (status == DCB_OK)
         status = dcb__series_read(series, error);
     if (status == DCB_OK)
         status = join_cache(series, own.cache, error);
@@ -185,6 +210,17 @@ dcb_status dcb_series_frame_info(dcb_frame_info *out, dcb_series *series, uint32
     dcb_status status = dcb__series_check_call(series, frame, error);
     dcb__codestream header;
     dcb__frame_place place;
+    if (status == DCB_OK && series->part10 != NULL) {
+        const dcb__part10_file *file = series->part10;
+        *out = (dcb_frame_info){.sop_class_uid = file->sop_class_uid,
+                                .sop_instance_uid = file->sop_instance_uid,
+                                .stored_syntax_uid = file->transfer_syntax_uid,
+                                .source_syntax_uid = file->transfer_syntax_uid,
+                                .offset = file->dataset_offset,
+                                .nbytes = file->file_nbytes - file->dataset_offset,
+                                .pixel = file->pixel};
+        return DCB_OK;
+    }
     if (status == DCB_OK)
         status = dcb__frame_header(&header, &place, series, frame, error);
     if (status != DCB_OK)
@@ -255,6 +291,8 @@ bool dcb_series_has_frame(const dcb_series *series, uint32_t frame, dcb_encoding
 void dcb_series_will_need(const dcb_series *series, uint32_t first, uint32_t count)
 {
     dcb__frame_place place;
+    if (series->part10 != NULL)
+        return;
     /* One call for each run of neighbours: most files hold their frames in order. */
     uint64_t from = 0, to = 0;
     for (uint32_t i = first; i < series->info.nframes && i - first < count; i++) {
@@ -305,6 +343,9 @@ dcb_status dcb_series_pixels(void **samples, size_t *nbytes, dcb_pixel_format *f
     *samples = NULL;
     *nbytes = 0;
     dcb_status status = dcb__series_check_call(series, frame, error);
+    if (status == DCB_OK && series->part10 != NULL)
+        status = dcb__fail(error, DCB_ERR_UNSUPPORTED, DCB_NO_OFFSET,
+                           "samples of a Part 10 file are not decoded");
     if (status != DCB_OK)
         return status;
     uint8_t *codestream = NULL;

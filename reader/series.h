@@ -15,6 +15,7 @@
 #include "codec.h"
 #include "container.h"
 #include "frame_cache.h"
+#include "part10_file.h"
 #include "pixel_header.h"
 #include "read_ahead.h"
 #include "series_model.h"
@@ -34,6 +35,7 @@ struct dcb_series {
     atomic_uint references;
     atomic_bool closed;
     dcb__source *source;
+    dcb__part10_file *part10; /* NULL: a DCB file; else model and container are empty */
     dcb__container container;
     dcb__trailer *trailer; /* of our own files; NULL: none, or not to be used */
     bool ignore_trailer;

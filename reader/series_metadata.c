@@ -48,6 +48,22 @@ static dcb_status parse(dcb_dataset **out, const dcb_series *series, const uint8
     return DCB_OK;
 }
 
+static dcb_status part10_dataset(dcb_dataset **out, const dcb_series *series, bool utf8,
+                                 dcb_error *error)
+{
+    dcb_dataset *dataset = NULL;
+    dcb_status status =
+        dcb__part10_dataset(&dataset, series->part10, series->source, &series->limits, error);
+    if (status == DCB_OK && utf8)
+        status = dcb_dataset_to_utf8(dataset, error);
+    if (status != DCB_OK) {
+        dcb_dataset_close(dataset);
+        return status;
+    }
+    *out = dataset;
+    return DCB_OK;
+}
+
 dcb_status dcb_series_dataset(dcb_dataset **out, dcb_series *series, uint32_t frame, bool utf8,
                               dcb_error *error)
 {
@@ -55,6 +71,8 @@ dcb_status dcb_series_dataset(dcb_dataset **out, dcb_series *series, uint32_t fr
     dcb_status status = check_call(series, frame, error);
     if (status != DCB_OK)
         return status;
+    if (series->part10 != NULL)
+        return part10_dataset(out, series, utf8, error);
     uint8_t *bytes = NULL;
     size_t nbytes = 0;
     if (frame == DCB_FRAME_SHARED && series->trailer == NULL) {
@@ -103,8 +121,8 @@ static dcb_status fail_not_found(uint32_t tag, dcb_error *error)
                      "there is no element (%04" PRIX32 ",%04" PRIX32 ")", tag >> 16, tag & 0xFFFF);
 }
 
-/* Of files with the exact trailer: from the whole data set. What all frames share is looked up in
-   all of them, and only where it is asked for. */
+/* Of files with the exact trailer, and Part 10 files: from the whole data set. What all frames
+   share is looked up in all of them, and only where it is asked for. */
 static dcb_status exact_element(dcb_dataset **out, bool *shared, dcb_series *series, uint32_t frame,
                                 uint32_t tag, bool utf8, dcb_error *error)
 {
@@ -144,7 +162,7 @@ dcb_status dcb_series_element(dcb_dataset **out, bool *shared, dcb_series *serie
     dcb_status status = check_call(series, frame, error);
     if (status != DCB_OK)
         return status;
-    if (series->trailer != NULL)
+    if (series->trailer != NULL || series->part10 != NULL)
         return exact_element(out, shared, series, frame, tag, utf8, error);
     const dcb__form *form = form_of(series, frame);
     bool own_shared = false, charset_shared = false;

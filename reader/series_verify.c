@@ -208,6 +208,9 @@ dcb_status dcb_series_verify(dcb_series *series, dcb_problem_report report, void
 {
     const dcb__verifier verifier = {report, context};
     dcb_status status = dcb__series_check_call(series, 0, error);
+    if (status == DCB_OK && series->part10 != NULL)
+        status = dcb__fail(error, DCB_ERR_UNSUPPORTED, DCB_NO_OFFSET,
+                           "it is a DICOM Part 10 file: there is nothing of a DCB file to verify");
     if (status == DCB_OK)
         status = check_layout(&verifier, series, error);
     if (status != DCB_OK)

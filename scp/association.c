@@ -46,6 +46,25 @@ const ul_context *association_find_context(const association *a, uint8_t id)
     return NULL;
 }
 
+/* What is wrong with the request in a->message; status 0: nothing. */
+typedef struct request_check {
+    const service *service;
+    uint16_t status;
+    const char *comment;
+} request_check;
+
+static request_check check_request(association *a);
+
+/* The command is there, its data set follows: where a service takes it as it comes, it does from
+   here on. A request that is not acceptable has its data set passed over. */
+static void begin_stream(association *a)
+{
+    const request_check check = check_request(a);
+    if (check.status == 0 && check.service->take != NULL)
+        operation_begin_stream(a, check.service,
+                               association_find_context(a, a->message.context_id));
+}
+
 ul_result association_receive(association *a, int timeout_ms, scp_error *error)
 {
     for (;;) {
@@ -71,6 +90,8 @@ ul_result association_receive(association *a, int timeout_ms, scp_error *error)
         case INCOMING_BROKEN:
             return UL_FAILED;
         case INCOMING_MORE:
+            if (pdv.is_command && a->message.command_complete && !a->running)
+                begin_stream(a);
             break;
         }
     }
@@ -138,9 +159,36 @@ static const service *find_service(const association *a, uint16_t command_field)
     return NULL;
 }
 
-static ul_result answer(association *a, scp_error *error)
+static request_check check_request(association *a)
 {
     dimse_command *command = &a->message.command;
+    const ul_context *context = association_find_context(a, a->message.context_id);
+    const service *kind = find_service(a, command->command_field);
+    if (kind == NULL)
+        return (request_check){NULL, DIMSE_UNRECOGNIZED_OPERATION, "operation not supported"};
+    if (command->affected_sop_class_uid[0] == '\0')
+        snprintf(command->affected_sop_class_uid, sizeof command->affected_sop_class_uid, "%s",
+                 context->abstract_syntax);
+    if (strcmp(command->affected_sop_class_uid, context->abstract_syntax) != 0)
+        return (request_check){kind, DIMSE_SOP_CLASS_NOT_SUPPORTED,
+                               "SOP class is not the presentation context's"};
+    if (command_for(sop_class_kind(context->abstract_syntax)) != command->command_field)
+        return (request_check){kind, DIMSE_UNRECOGNIZED_OPERATION,
+                               "operation does not belong to the SOP class"};
+    if (kind->take == NULL)
+        return (request_check){kind, 0, ""};
+    if (!context->peer_stores)
+        return (request_check){kind, DIMSE_SOP_CLASS_NOT_SUPPORTED,
+                               "the presentation context is not for C-STORE to this node"};
+    if (command->affected_sop_instance_uid[0] == '\0' || !dimse_has_data_set(command))
+        return (request_check){kind, DIMSE_UNABLE_TO_PROCESS,
+                               "C-STORE without SOP Instance UID or data set"};
+    return (request_check){kind, 0, ""};
+}
+
+static ul_result answer(association *a, scp_error *error)
+{
+    const dimse_command *command = &a->message.command;
     const ul_context *context = association_find_context(a, a->message.context_id);
     /* No response is due to a cancel that comes too late, nor to a response. */
     if (command->command_field == DIMSE_C_CANCEL_RQ ||
@@ -150,23 +198,15 @@ static ul_result answer(association *a, scp_error *error)
         scp_fail(error, "command %04XH without Message ID", (unsigned)command->command_field);
         return UL_FAILED;
     }
-    const service *kind = find_service(a, command->command_field);
-    if (kind == NULL)
-        return association_refuse(a, context, DIMSE_UNRECOGNIZED_OPERATION,
-                                  "operation not supported", error);
-    if (command->affected_sop_class_uid[0] == '\0')
-        snprintf(command->affected_sop_class_uid, sizeof command->affected_sop_class_uid, "%s",
-                 context->abstract_syntax);
-    if (strcmp(command->affected_sop_class_uid, context->abstract_syntax) != 0)
-        return association_refuse(a, context, DIMSE_SOP_CLASS_NOT_SUPPORTED,
-                                  "SOP class is not the presentation context's", error);
-    if (command_for(sop_class_kind(context->abstract_syntax)) != command->command_field)
-        return association_refuse(a, context, DIMSE_UNRECOGNIZED_OPERATION,
-                                  "operation does not belong to the SOP class", error);
+    const request_check check = check_request(a);
+    if (check.status != 0)
+        return association_refuse(a, context, check.status, check.comment, error);
+    if (check.service->take != NULL && a->stream == NULL)
+        return association_refuse(a, context, DIMSE_OUT_OF_RESOURCES, "out of memory", error);
     if (a->message.data_too_long)
         return association_refuse(a, context, DIMSE_UNABLE_TO_PROCESS, "identifier is over 1 MiB",
                                   error);
-    return operation_run(a, kind, context, error);
+    return operation_run(a, check.service, context, error);
 }
 
 /* False where the association must end now. */
@@ -226,8 +266,9 @@ static void answer_extended(association *a)
 
 static bool answer_request(association *a, bool full)
 {
-    const negotiation_policy policy = {a->setting.node->options->ae_title,
-                                       a->setting.node->options->get_without_role};
+    const negotiation_policy policy = {
+        a->setting.node->options->ae_title, a->setting.node->options->get_without_role,
+        a->setting.node->ingest != NULL, a->setting.node->options->store_unknown_sop_classes};
     negotiation_verdict verdict = negotiate(ul_association_request(a->ul), &policy);
     if (verdict.accepted && full)
         verdict = (negotiation_verdict){false, 2, 3, 2, "as many associations as are allowed"};
@@ -266,7 +307,8 @@ static void log_end(const association *a, ul_result result, const scp_error *err
               result == UL_RELEASED ? "association.released" : "association.aborted",
               LOG_U("association", a->number), LOG_T("peer", a->request->peer_address),
               LOG_T("calling", a->request->calling_ae_title), LOG_U("bytes_in", traffic.bytes_in),
-              LOG_U("bytes_out", traffic.bytes_out), LOG_MS("ms", association_now_ms() - started),
+              LOG_U("bytes_out", traffic.bytes_out), LOG_U("stored", a->nstored),
+              LOG_MS("ms", association_now_ms() - started),
               LOG_T("reason", result == UL_RELEASED ? "released by the peer" : error->message));
 }
 
@@ -316,6 +358,8 @@ void association_close(association *a)
 {
     if (a == NULL)
         return;
+    if (a->stream != NULL) /* the peer went away within a data set */
+        a->stream_service->finish(a->stream);
     ul_association_close(a->ul);
     incoming_free(&a->message);
     pthread_mutex_destroy(&a->lock);

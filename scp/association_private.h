@@ -19,6 +19,10 @@ struct association {
     uint32_t number;
     uint16_t last_message_id; /* of our sub-operations */
     incoming message;
+    bool running; /* an operation answers its request */
+    const service *stream_service; /* takes the data set of the message that is coming in */
+    void *stream;                  /* its operation; NULL: none */
+    uint64_t nstored;
     pthread_mutex_t lock; /* busy, stopping */
     bool busy;            /* an operation runs */
     bool stopping;
@@ -40,9 +44,13 @@ ul_result association_respond(association *a, const ul_context *context, dimse_c
 ul_result association_refuse(association *a, const ul_context *context, uint16_t status,
                              const char *comment, scp_error *error);
 
-/* Answers the request in a->message by the service, from its start to the final response. */
+/* Answers the request in a->message by the service, from its start (or from the a->stream that took
+   its data set) to the final response. */
 ul_result operation_run(association *a, const service *kind, const ul_context *context,
                         scp_error *error);
+
+/* Begins a->stream for the command in a->message; false where memory ran out. */
+bool operation_begin_stream(association *a, const service *kind, const ul_context *context);
 
 double association_now_ms(void);
 /* Seconds of the options as milliseconds. */

@@ -12,6 +12,7 @@
 #include "archive.h"
 #include "dictionary.h"
 #include "index.h"
+#include "ingest.h"
 #include "log.h"
 #include "node.h"
 #include "options.h"
@@ -141,6 +142,7 @@ static int start_reading(node_parts *parts, const scp_options *options, scp_erro
         return scp_fail(error, "the cache cannot be made: %s", reason.message);
     dcb_open_options open = DCB_OPEN_OPTIONS_INIT;
     open.cache = parts->cache;
+    open.vr_lookup = dictionary_vr;
     if (series_pool_create(&parts->node.series, options->open_series, &open, &reason) != DCB_OK)
         return scp_fail(error, "series cannot be opened: %s", reason.message);
     const ahead_options ahead = AHEAD_OPTIONS_INIT;
@@ -152,7 +154,10 @@ static int start_reading(node_parts *parts, const scp_options *options, scp_erro
 
 static int start(node_parts *parts, const scp_options *options, scp_error *error)
 {
-    static const service *const SERVICES[] = {&service_echo, &service_find, &service_get};
+    static const service *const SERVICES[] = {&service_echo, &service_find, &service_get,
+                                              &service_store};
+    const size_t nservices =
+        sizeof SERVICES / sizeof SERVICES[0] - (options->store == NULL ? 1 : 0);
     parts->node.options = options;
     if (check_archives(options, error) != 0 || ul_global_init(error) != 0 ||
         dictionary_load(error) != 0 || start_reading(parts, options, error) != 0)
@@ -162,8 +167,10 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
     if (archive_start(&parts->archive, options, parts->node.index, parts->node.series, NULL,
                       error) != 0)
         return -1;
-    return server_start(&parts->server, &parts->node, SERVICES,
-                        sizeof SERVICES / sizeof SERVICES[0], error);
+    if (options->store != NULL && ingest_open(&parts->node.ingest, options, parts->node.index,
+                                              parts->node.series, error) != 0)
+        return -1;
+    return server_start(&parts->server, &parts->node, SERVICES, nservices, error);
 }
 
 /* Also after a start that failed half way. */
@@ -171,6 +178,7 @@ static void stop_all(node_parts *parts, const scp_options *options)
 {
     if (parts->server != NULL)
         server_stop(parts->server, options->shutdown_timeout_s);
+    ingest_close(parts->node.ingest);
     if (parts->archive != NULL)
         archive_stop(parts->archive);
     index_close(parts->node.index);

@@ -19,6 +19,7 @@
     X(MOVE_DESTINATION_UNKNOWN, 0xA801, "PS3.4 C.4.2.1.5", "move destination unknown")             \
     X(IDENTIFIER_MISMATCH, 0xA900, "PS3.4 C.4.1.1.4", "identifier does not match the SOP class")   \
     X(WARNING_SUBOPERATIONS, 0xB000, "PS3.4 C.4.2.1.5", "one or more sub-operations failed")       \
+    X(WARNING_DUPLICATE, 0xB007, "PS3.4 B.2.3", "another instance has this SOP Instance UID")        \
     X(UNABLE_TO_PROCESS, 0xC000, "PS3.4 C.4.1.1.4", "unable to process")                           \
     X(SOP_CLASS_NOT_SUPPORTED, 0x0122, "PS3.7 C.5.6", "SOP class not supported")                   \
     X(UNRECOGNIZED_OPERATION, 0x0211, "PS3.7 C.5.25", "unrecognized operation")                    \

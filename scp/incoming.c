@@ -31,6 +31,10 @@ static incoming_state add_data(incoming *m, const ul_pdv *pdv, size_t limit, scp
 {
     if (!m->command_complete)
         return broken(error, "a data set PDV where a command is due");
+    if (m->sink != NULL) {
+        m->sink(m->sink_context, pdv->bytes, pdv->nbytes);
+        return pdv->is_last ? INCOMING_COMPLETE : INCOMING_MORE;
+    }
     if (pdv->nbytes > limit - m->data_nbytes || m->data_too_long) {
         m->data_too_long = true;
     } else if (pdv->nbytes > 0) {
@@ -62,6 +66,7 @@ incoming_state incoming_add(incoming *m, const ul_pdv *pdv, size_t data_limit, s
 
 void incoming_reset(incoming *m)
 {
+    m->sink = NULL;
     m->begun = m->command_complete = m->data_too_long = false;
     m->command_nbytes = m->data_nbytes = 0;
 }

@@ -20,6 +20,9 @@ typedef struct incoming {
     uint8_t command_bytes[DIMSE_COMMAND_MAX];
     uint8_t *data; /* NULL: no data set, or not a byte of one */
     size_t data_nbytes, data_capacity;
+    /* Not NULL: takes the data set's bytes, which are then not kept; till incoming_reset. */
+    void (*sink)(void *context, const uint8_t *bytes, size_t nbytes);
+    void *sink_context;
     bool data_too_long; /* over the limit: data holds its beginning */
 } incoming;
 

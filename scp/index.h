@@ -14,8 +14,9 @@
  * A backend is a table of functions (index_backend.h); SQLite's is index_sqlite.c. Another one is
  * added by writing such a table and having index_open choose it.
  *
- * Threads: one thread writes (the scanner); any number read, each through its own cursor, which
- * sees the index as it was when the cursor was made. A reader sees a file wholly or not at all.
+ * Threads: any may write, one at a time by a lock within, and any number read, each through its own
+ * cursor, which sees the index as it was when the cursor was made. A reader sees a file wholly or
+ * not at all. Batches are one thread's: the scanner's.
  */
 #ifndef INDEX_H
 #define INDEX_H
@@ -84,7 +85,7 @@ int index_open(scp_index **out, const char *state_dir, scp_error *error);
 void index_close(scp_index *index);
 int index_get_totals(scp_index *index, index_totals *totals, scp_error *error);
 
-/* ---- Writing: the scanner's thread ---- */
+/* ---- Writing ---- */
 
 /* Is the file known with this stamp? *bad tells whether it was bad then. */
 int index_has_file(scp_index *index, const char *path, const file_stamp *stamp, bool *known,
@@ -102,6 +103,18 @@ int index_remove_file(scp_index *index, const char *path, bool *removed, scp_err
 int index_remove_files(scp_index *index, const char *folder,
                        bool (*keep)(void *context, const char *path), void *context,
                        uint32_t *nremoved, scp_error *error);
+
+/* One of several files that come together. */
+typedef struct index_entry {
+    const char *path;
+    file_stamp stamp;
+    const index_record *record;
+} index_entry;
+
+/* Puts the files in; readers see all of them when it returns 0. They are in or not one by one where
+   it fails: put them again. */
+int index_put_files(scp_index *index, const index_entry *entries, uint32_t nentries,
+                    scp_error *error);
 
 /* Between these two, writes are gathered in transactions of some 200 ms: readers see them a little
    later, and a scan is many times faster. A write that fails may take earlier ones of its batch

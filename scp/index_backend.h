@@ -8,6 +8,8 @@
 
 #include "index.h"
 
+#include <pthread.h>
+
 typedef struct index_backend {
     const char *name;
     void (*close)(scp_index *index);
@@ -36,8 +38,12 @@ typedef struct index_backend {
     void (*cursor_close)(index_cursor *cursor);
 } index_backend;
 
+/* Initialised by index_open, once the backend made it. */
 struct scp_index {
     const index_backend *backend;
+    pthread_mutex_t write_lock; /* the backend's writing functions, and the two below */
+    bool batching;              /* between index_begin_batch and index_end_batch */
+    bool batch_lost;            /* a commit of that batch failed when others needed the index */
 };
 
 struct index_cursor {

@@ -16,6 +16,36 @@ static const char *const instance_syntaxes[] = {
     UID_HTJ2K_LOSSLESS, UID_HTJ2K,    UID_EXPLICIT_LE,        UID_IMPLICIT_LE,
     UID_EXPLICIT_BE,    UID_DEFLATED, UID_HTJ2K_LOSSLESS_RPCL};
 
+/* What can be kept verbatim, lossless ones first: a sender that has several forms of an instance
+   then gives the smallest one that loses nothing. */
+static const char *const store_syntaxes[] = {
+    UID_HTJ2K_LOSSLESS,
+    UID_HTJ2K_LOSSLESS_RPCL,
+    "1.2.840.10008.1.2.4.90", /* JPEG 2000 lossless */
+    "1.2.840.10008.1.2.4.80", /* JPEG-LS lossless */
+    "1.2.840.10008.1.2.4.70", /* JPEG lossless, first-order prediction */
+    "1.2.840.10008.1.2.4.57", /* JPEG lossless */
+    "1.2.840.10008.1.2.5",    /* RLE */
+    UID_EXPLICIT_LE,
+    UID_IMPLICIT_LE,
+    UID_DEFLATED,
+    UID_EXPLICIT_BE,
+    UID_HTJ2K,
+    "1.2.840.10008.1.2.4.91",  /* JPEG 2000 */
+    "1.2.840.10008.1.2.4.81",  /* JPEG-LS near lossless */
+    "1.2.840.10008.1.2.4.50",  /* JPEG baseline */
+    "1.2.840.10008.1.2.4.51",  /* JPEG extended */
+    "1.2.840.10008.1.2.4.100", /* MPEG2 */
+    "1.2.840.10008.1.2.4.101",
+    "1.2.840.10008.1.2.4.102", /* MPEG-4 AVC */
+    "1.2.840.10008.1.2.4.103",
+    "1.2.840.10008.1.2.4.104",
+    "1.2.840.10008.1.2.4.105",
+    "1.2.840.10008.1.2.4.106",
+    "1.2.840.10008.1.2.4.107", /* HEVC */
+    "1.2.840.10008.1.2.4.108",
+};
+
 static const char *const message_syntaxes[] = {UID_EXPLICIT_LE, UID_IMPLICIT_LE, UID_EXPLICIT_BE};
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
@@ -29,16 +59,17 @@ static bool proposes(const ul_context *context, const char *syntax)
     return false;
 }
 
-static void accept_first(ul_context *context, const char *const *syntaxes, size_t nsyntaxes,
+static bool accept_first(ul_context *context, const char *const *syntaxes, size_t nsyntaxes,
                          bool peer_is_scp)
 {
     for (size_t i = 0; i < nsyntaxes; i++) {
         if (proposes(context, syntaxes[i])) {
             ul_context_accept(context, syntaxes[i], peer_is_scp);
-            return;
+            return true;
         }
     }
     ul_context_refuse(context, REFUSED_TRANSFER_SYNTAXES);
+    return false;
 }
 
 static void answer_service(ul_context *context)
@@ -49,14 +80,25 @@ static void answer_service(ul_context *context)
         accept_first(context, message_syntaxes, COUNT(message_syntaxes), false);
 }
 
-static void answer_instances(ul_context *context, sop_kind kind, bool has_get, bool without_role)
+static void answer_instances(ul_context *context, sop_kind kind, bool has_get,
+                             const negotiation_policy *policy)
 {
-    bool receives =
-        context->scp_proposed || (!context->role_proposed && without_role && kind == SOP_STORAGE);
-    if (has_get && receives)
-        accept_first(context, instance_syntaxes, COUNT(instance_syntaxes), true);
-    else
+    const bool stores = policy->store && (kind == SOP_STORAGE || policy->store_unknown) &&
+                        (context->scu_proposed || !context->role_proposed);
+    const bool receives =
+        has_get && (context->scp_proposed ||
+                    (!context->role_proposed && policy->get_without_role && kind == SOP_STORAGE));
+    bool accepted = false;
+    if (!stores && !receives) {
         ul_context_refuse(context, REFUSED_ABSTRACT_SYNTAX);
+        return;
+    }
+    if (receives)
+        accepted = accept_first(context, instance_syntaxes, COUNT(instance_syntaxes), true);
+    /* An archive that takes instances in has them in these syntaxes too. */
+    if (!accepted && policy->store)
+        accepted = accept_first(context, store_syntaxes, COUNT(store_syntaxes), receives);
+    context->peer_stores = accepted && stores;
 }
 
 static bool is_blank(const char *title)
@@ -92,7 +134,7 @@ negotiation_verdict negotiate(ul_request *request, const negotiation_policy *pol
         else if (kind == SOP_MOVE)
             ul_context_refuse(context, REFUSED_ABSTRACT_SYNTAX);
         else
-            answer_instances(context, kind, has_get, policy->get_without_role);
+            answer_instances(context, kind, has_get, policy);
     }
     return (negotiation_verdict){.accepted = true};
 }

@@ -11,8 +11,11 @@
  *   Implicit LE, Explicit BE, Deflated, HTJ2K lossless RPCL that it proposes. A context has one
  *   transfer syntax: a client that wants decoded instances where HTJ2K cannot serve proposes them
  *   in a second context.
- * Everything else is refused: 3 for an abstract syntax that we do not take in that role (C-STORE to
- * us among them), 4 where no transfer syntax suits, 1 where the roles asked for make no sense.
+ * - where we store (policy): storage contexts for a requestor in the SCU role, any abstract syntax
+ *   that is no service with store_unknown. Each gets the first of the lossless compressed syntaxes,
+ *   Explicit LE, Implicit LE, Deflated, Explicit BE, the lossy ones. A context in both roles is
+ *   chosen as for C-GET, then by this list.
+ * Everything else is refused: 3 for an abstract syntax that we do not take in that role, 4 where no transfer syntax suits, 1 where the roles asked for make no sense.
  */
 #ifndef NEGOTIATION_H
 #define NEGOTIATION_H
@@ -22,6 +25,7 @@
 typedef struct negotiation_policy {
     const char *ae_title; /* ours: the only one that is answered */
     bool get_without_role;
+    bool store, store_unknown; /* C-STORE to us; of SOP classes that are not in the standard too */
 } negotiation_policy;
 
 typedef struct negotiation_verdict {

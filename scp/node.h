@@ -14,11 +14,14 @@
 typedef struct series_pool series_pool; /* open series by path: series_pool.h */
 typedef struct ahead_pool ahead_pool;   /* threads that make instances before their turn: ahead.h */
 
+typedef struct scp_ingest scp_ingest;   /* what takes instances in: ingest.h */
+
 typedef struct scp_node {
     const scp_options *options;
     scp_index *index;
     series_pool *series;
     ahead_pool *ahead; /* NULL: none */
+    scp_ingest *ingest; /* NULL: nothing is stored */
 } scp_node;
 
 #endif

@@ -187,30 +187,55 @@ static void log_operation(const association *a, const operation *op, double star
         LOG_T("detail", detail),
     };
     const size_t n = sizeof fields / sizeof fields[0];
-    log_event_fields(LOG_INFO, "operation", fields, detail[0] != '\0' ? n : n - 1);
+    /* Of instances that come in, the association's end tells the number. */
+    const bool routine = op->service->take != NULL && result == UL_OK && op->status == 0;
+    log_event_fields(routine ? LOG_DEBUG : LOG_INFO, "operation", fields,
+                     detail[0] != '\0' ? n : n - 1);
 }
 
-ul_result operation_run(association *a, const service *kind, const ul_context *context,
-                        scp_error *error)
+static void *start(association *a, const service *kind, const ul_context *context)
 {
     const service_peer peer = {a->number, a->request};
+    const bool held = kind->take == NULL && dimse_has_data_set(&a->message.command);
     const service_request request = {
         .command = &a->message.command,
         .context_id = context->id,
         .transfer_syntax_uid = context->accepted_syntax,
         .abstract_syntax_uid = context->abstract_syntax,
-        .identifier = dimse_has_data_set(&a->message.command) ? a->message.data : NULL,
-        .identifier_nbytes = a->message.data_nbytes,
+        .identifier = held ? a->message.data : NULL,
+        .identifier_nbytes = held ? a->message.data_nbytes : 0,
     };
+    return kind->start(a->setting.node, &peer, &request);
+}
+
+bool operation_begin_stream(association *a, const service *kind, const ul_context *context)
+{
+    a->stream = start(a, kind, context);
+    if (a->stream == NULL)
+        return false;
+    a->stream_service = kind;
+    a->message.sink = kind->take;
+    a->message.sink_context = a->stream;
+    return true;
+}
+
+ul_result operation_run(association *a, const service *kind, const ul_context *context,
+                        scp_error *error)
+{
     operation op = {.service = kind, .request = a->message.command, .context = context};
     const double started = association_now_ms();
     ul_traffic traffic;
     ul_association_traffic(a->ul, &traffic);
-    op.state = kind->start(a->setting.node, &peer, &request);
+    op.state = a->stream != NULL ? a->stream : start(a, kind, context);
+    a->stream = NULL;
     if (op.state == NULL)
         return association_refuse(a, context, DIMSE_OUT_OF_RESOURCES, "out of memory", error);
     incoming_reset(&a->message);
+    a->running = true;
     ul_result result = drive(a, &op, error);
+    a->running = false;
+    if (kind->take != NULL && result == UL_OK && dimse_classify(op.status) != DIMSE_CLASS_FAILURE)
+        a->nstored++;
     log_operation(a, &op, started, traffic.bytes_out, result);
     kind->finish(op.state);
     return result;

@@ -127,6 +127,8 @@ int option_parse(scp_options *options, const option_row *row, const char *text, 
 {
     static const char *const LEVELS[] = {"error", "warn", "info", "debug", NULL};
     static const char *const FORMATS[] = {"text", "json", NULL};
+    static const char *const DURABILITIES[] = {"fsync", "async", NULL};
+    static const char *const DUPLICATES[] = {"keep-first", "replace", "reject", NULL};
     static const char *const SWITCH[] = {"false", "true", NULL};
     int word = 0;
     switch (row->kind) {
@@ -153,6 +155,16 @@ int option_parse(scp_options *options, const option_row *row, const char *text, 
         if (parse_word(&word, text, FORMATS, "text or json", error) != 0)
             return -1;
         *(log_format *)member(options, row) = (log_format)word;
+        return 0;
+    case KIND_DURABILITY:
+        if (parse_word(&word, text, DURABILITIES, "fsync or async", error) != 0)
+            return -1;
+        *(store_durability *)member(options, row) = (store_durability)word;
+        return 0;
+    case KIND_DUPLICATES:
+        if (parse_word(&word, text, DUPLICATES, "keep-first, replace or reject", error) != 0)
+            return -1;
+        *(store_duplicates *)member(options, row) = (store_duplicates)word;
         return 0;
     }
     return scp_fail(error, "an option of no kind");

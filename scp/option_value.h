@@ -15,6 +15,8 @@ typedef enum option_kind {
     KIND_SWITCH,
     KIND_LOG_LEVEL,
     KIND_LOG_FORMAT,
+    KIND_DURABILITY,
+    KIND_DUPLICATES,
 } option_kind;
 
 typedef struct option_row {

@@ -55,6 +55,17 @@ static const option_row ROWS[] = {
      "series kept open while nobody uses them"},
     {"cache_mb", KIND_NUMBER, AT(cache_mb), 0, 1048576, "256", NULL, NULL,
      "mebibytes of instances kept in memory"},
+    {"store", KIND_FOLDER, AT(store), 0, 0, NULL, "store", "DIR",
+     "take instances in (C-STORE) and keep them in this folder, which is an archive too; default: "
+     "nothing is taken"},
+    {"durability", KIND_DURABILITY, AT(durability), 0, 0, "fsync", NULL, NULL,
+     "success after the instance is on the disk (fsync), or before (async)"},
+    {"store_reserve_mb", KIND_NUMBER, AT(store_reserve_mb), 0, 1048576, "512", NULL, NULL,
+     "mebibytes of the store's disk that stay free"},
+    {"store_duplicates", KIND_DUPLICATES, AT(store_duplicates), 0, 0, "keep-first", NULL, NULL,
+     "another instance with a known UID: keep-first, replace or reject"},
+    {"store_unknown_sop_classes", KIND_SWITCH, AT(store_unknown_sop_classes), 0, 0, "false", NULL,
+     NULL, "take SOP classes that are not in the standard"},
 };
 #define NROWS (sizeof ROWS / sizeof ROWS[0])
 
@@ -273,6 +284,24 @@ static int apply_defaults(scp_options *options, scp_error *error)
     return 0;
 }
 
+static bool is_within(const char *path, const char *folder)
+{
+    const size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/' || n == 1);
+}
+
+/* What is taken in is served: the store is an archive, where it is not within one. */
+static int add_store(scp_options *options, scp_error *error)
+{
+    for (uint32_t i = 0; options->store != NULL && i < options->narchives; i++) {
+        if (is_within(options->store, options->archives[i]))
+            return 0;
+    }
+    static const option_row row = {"archives", KIND_FOLDERS, AT(archives), 0,   0,
+                                   NULL,       NULL,         NULL,         NULL};
+    return options->store != NULL ? option_parse(options, &row, options->store, "/", error) : 0;
+}
+
 static int resolve(scp_options *options, const command_line *line, const char *working_folder,
                    scp_error *error)
 {
@@ -281,6 +310,8 @@ static int resolve(scp_options *options, const command_line *line, const char *w
     if (line->file != NULL && read_file(options, line->file, working_folder, error) != 0)
         return -1;
     if (apply_command_line(options, line, working_folder, error) != 0)
+        return -1;
+    if (add_store(options, error) != 0)
         return -1;
     if (options->narchives == 0)
         return scp_fail(error, "no archive given: name a folder of .dcbs files with --archive DIR "
@@ -318,6 +349,7 @@ void options_free(scp_options *options)
 {
     option_drop_archives(options);
     free(options->state_dir);
+    free(options->store);
     free(options->bind_address);
     free(options->ae_title);
     *options = (scp_options){0};
@@ -326,7 +358,8 @@ void options_free(scp_options *options)
 void options_print_usage(void)
 {
     puts("Usage: dcbscp [-c FILE] [--archive DIR]... [option]...\n"
-         "Serves DiCube .dcbs files to DICOM workstations: C-ECHO, C-FIND and C-GET.\n");
+         "Serves DiCube .dcbs files to DICOM workstations: C-ECHO, C-FIND and C-GET; takes\n"
+         "instances in by C-STORE where --store names a folder for them.\n");
     printf("  %-24s %s\n", "-c FILE", "configuration file (YAML); conf/dcbscp.yaml explains it");
     for (size_t i = 0; i < NROWS; i++) {
         if (ROWS[i].flag == NULL)

@@ -16,6 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+typedef enum store_durability { DURABILITY_FSYNC, DURABILITY_ASYNC } store_durability;
+typedef enum store_duplicates {
+    DUPLICATES_KEEP_FIRST,
+    DUPLICATES_REPLACE,
+    DUPLICATES_REJECT
+} store_duplicates;
+
 typedef struct scp_options {
     char **archives; /* absolute, without trailing slash */
     uint32_t narchives;
@@ -34,6 +41,11 @@ typedef struct scp_options {
     bool get_without_role; /* C-GET to peers that proposed no SCP role */
     uint32_t open_series;  /* series kept open */
     uint32_t cache_mb;
+    char *store; /* absolute; the folder that takes instances in, within an archive; NULL: none */
+    store_durability durability;
+    uint32_t store_reserve_mb; /* free on the store's disk: with less nothing is taken */
+    store_duplicates store_duplicates;
+    bool store_unknown_sop_classes;
 } scp_options;
 
 /* What the command line asked for besides running. */

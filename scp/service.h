@@ -27,7 +27,7 @@ typedef struct service_peer {
 typedef struct service_request {
     const dimse_command *command;
     uint8_t context_id;
-    const char *transfer_syntax_uid;     /* of the context: how the identifier is encoded */
+    const char *transfer_syntax_uid; /* of the context: how the identifier is encoded */
     const char *abstract_syntax_uid;
     const uint8_t *identifier; /* the request's data set as received; NULL: none came */
     size_t identifier_nbytes;
@@ -43,7 +43,7 @@ typedef enum service_step {
 /* Filled by next. The association owns nothing in it: identifier and frame stay valid until the
    service's next call. */
 typedef struct service_output {
-    dimse_command command; /* the association fills in the message IDs and the SOP class */
+    dimse_command command;     /* the association fills in the message IDs and the SOP class */
     const uint8_t *identifier; /* in the request's transfer syntax; NULL: none */
     size_t identifier_nbytes;
     uint8_t suboperation_context_id;
@@ -56,13 +56,17 @@ typedef struct service {
     /* Checks the request and makes the operation. Never fails: what is wrong with the request
        becomes the operation's final response. NULL only where memory ran out. */
     void *(*start)(const scp_node *node, const service_peer *peer, const service_request *request);
+    /* Not NULL: the request's data set is handed over as it comes, between start (which then has no
+       identifier) and the first next, and is never held. An association that ends within it calls
+       finish alone. */
+    void (*take)(void *operation, const uint8_t *bytes, size_t nbytes);
     service_step (*next)(void *operation, service_output *out);
     /* The C-STORE-RSP's status for the last SERVICE_SUBOPERATION. NULL: has no sub-operations. */
     void (*suboperation_done)(void *operation, uint16_t status);
     /* The requester cancelled: the next `next` gives the final response. NULL: cannot. */
     void (*cancel)(void *operation);
-    /* One line's worth of what was done, for the log, without patient data: "level=STUDY matches=3".
-       Called before finish. */
+    /* One line's worth of what was done, for the log, without patient data: "level=STUDY
+       matches=3". Called before finish. */
     void (*describe)(const void *operation, char *buffer, size_t size);
     void (*finish)(void *operation); /* frees; called exactly once, whatever happened */
 } service;
@@ -70,5 +74,6 @@ typedef struct service {
 extern const service service_echo;
 extern const service service_find;
 extern const service service_get;
+extern const service service_store; /* where node->ingest is not NULL */
 
 #endif

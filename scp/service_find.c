@@ -12,6 +12,7 @@
 #include "find_filter.h"
 #include "find_response.h"
 #include "identifier.h"
+#include "ingest.h"
 #include "log.h"
 #include "match.h"
 #include "node.h"
@@ -89,6 +90,7 @@ static bool prepare(find_operation *op, const service_request *request)
         return false;
     }
     scp_error error = SCP_ERROR_INIT;
+    ingest_settle(op->node->ingest);
     if (index_find(&op->cursor, op->node->index, op->query.level, &op->filter.index, &error) != 0)
         fail_index(op, &error);
     return op->cursor != NULL;

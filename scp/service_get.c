@@ -10,6 +10,7 @@
  * have 16 bits and stay at 65535 where there is more (PS3.7 E.1).
  */
 #include "identifier.h"
+#include "ingest.h"
 #include "instance_list.h"
 #include "log.h"
 #include "node.h"
@@ -72,6 +73,7 @@ static void fail_listing(get_operation *op, const char *comment, const char *rea
 static void list_instances(get_operation *op)
 {
     const index_filter filter = make_filter(&op->query);
+    ingest_settle(op->node->ingest);
     scp_error error = SCP_ERROR_INIT;
     index_cursor *cursor = NULL;
     int result = index_find_instances(&cursor, op->node->index, &filter, &error);

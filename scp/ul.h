@@ -72,6 +72,7 @@ typedef struct ul_context {
     uint8_t result; /* PS3.8 table 9-18: 0 acceptance, 1 user rejection, 2 no reason, 3, 4 */
     char accepted_syntax[UL_UID_SIZE];
     bool peer_is_scp; /* accepted: the requestor may act as SCP (C-GET's storage contexts) */
+    bool peer_stores; /* accepted: the requestor may C-STORE to us; set by negotiation */
 } ul_context;
 
 /* What the peer asked for; lives as long as the association. */

@@ -91,7 +91,7 @@ void ul_context_refuse(ul_context *context, uint8_t result)
 {
     context->result = result;
     context->accepted_syntax[0] = '\0';
-    context->peer_is_scp = false;
+    context->peer_is_scp = context->peer_stores = false;
 }
 
 bool ul_association_extended_request(ul_association *association, const char *sop_class_uid,
@@ -140,7 +140,9 @@ static T_ASC_SC_ROLE role_answer(const ul_request *r, uint32_t i)
             strcmp(r->contexts[j].abstract_syntax, c->abstract_syntax) == 0)
             return ASC_SC_ROLE_DEFAULT;
     }
-    return c->peer_is_scp ? ASC_SC_ROLE_SCP : ASC_SC_ROLE_SCU;
+    if (!c->peer_is_scp)
+        return ASC_SC_ROLE_SCU;
+    return c->peer_stores && c->scu_proposed ? ASC_SC_ROLE_SCUSCP : ASC_SC_ROLE_SCP;
 }
 
 ul_result ul_association_accept(ul_association *association, scp_error *error)

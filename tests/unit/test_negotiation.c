@@ -15,6 +15,7 @@
 #define CT      "1.2.840.10008.5.1.4.1.1.2"
 #define PRIVATE "1.2.3.4"
 #define JPEG    "1.2.840.10008.1.2.4.50"
+#define RLE     "1.2.840.10008.1.2.5"
 
 enum { NONE = 0, SCU = 1, SCP = 2, BOTH = 3, NEITHER = 4 }; /* NEITHER: an item with 0 and 0 */
 
@@ -125,7 +126,7 @@ static void test_contexts(void **state)
         fill(&contexts[1], 1, UID_VERIFICATION, NONE, implicit, pool[1]);
         fill(&contexts[2], 3, UID_STUDY_ROOT_GET, NONE, implicit, pool[2]);
         ul_request request = make_request(contexts, c->get ? 3 : 2);
-        const negotiation_policy policy = {"DCBSCP", c->without_role};
+        const negotiation_policy policy = {"DCBSCP", c->without_role, false, false};
         negotiation_verdict verdict = negotiate(&request, &policy);
         assert_true(verdict.accepted);
         if (contexts[0].result != c->result)
@@ -134,6 +135,56 @@ static void test_contexts(void **state)
         assert_string_equal(contexts[0].accepted_syntax, c->accepted);
         assert_int_equal(contexts[0].peer_is_scp, c->peer_is_scp);
         assert_int_equal(contexts[1].result, 0);
+    }
+}
+
+/* What a node that stores makes of a storage context. */
+static void test_storing(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *abstract_syntax;
+        int role;
+        bool get, unknown;
+        const char *syntaxes[6];
+        const char *accepted; /* NULL: refused */
+        bool peer_is_scp, peer_stores;
+    } cases[] = {
+        {CT, NONE, false, false, {UID_IMPLICIT_LE, UID_EXPLICIT_LE}, UID_EXPLICIT_LE, false, true},
+        {CT, SCU, false, false, {UID_IMPLICIT_LE}, UID_IMPLICIT_LE, false, true},
+        {CT, NONE, false, false, {JPEG, UID_EXPLICIT_LE}, UID_EXPLICIT_LE, false, true},
+        {CT, NONE, false, false, {JPEG}, JPEG, false, true},
+        {CT, NONE, false, false, {UID_EXPLICIT_LE, RLE}, RLE, false, true},
+        {CT, NONE, false, false, {RLE, UID_HTJ2K_LOSSLESS}, UID_HTJ2K_LOSSLESS, false, true},
+        {CT, NONE, false, false, {UID_HTJ2K, UID_DEFLATED}, UID_DEFLATED, false, true},
+        {CT, NONE, false, false, {"1.2.3.4.5"}, NULL, false, false},
+        {CT, SCP, false, false, {UID_EXPLICIT_LE}, NULL, false, false},
+        {CT, NEITHER, false, false, {UID_EXPLICIT_LE}, NULL, false, false},
+        {PRIVATE, NONE, false, false, {UID_EXPLICIT_LE}, NULL, false, false},
+        {PRIVATE, NONE, false, true, {UID_EXPLICIT_LE}, UID_EXPLICIT_LE, false, true},
+        {CT, BOTH, true, false, {UID_EXPLICIT_LE}, UID_EXPLICIT_LE, true, true},
+        {CT, SCP, true, false, {UID_EXPLICIT_LE}, UID_EXPLICIT_LE, true, false},
+        {CT, SCP, true, false, {JPEG}, JPEG, true, false},
+        {CT, SCP, true, false, {JPEG, UID_EXPLICIT_LE}, UID_EXPLICIT_LE, true, false},
+        {CT, NONE, true, false, {UID_EXPLICIT_LE}, UID_EXPLICIT_LE, true, true},
+        {CT, SCU, true, false, {UID_EXPLICIT_LE}, UID_EXPLICIT_LE, false, true},
+    };
+    static const char *const implicit[] = {UID_IMPLICIT_LE, NULL};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ul_context contexts[2];
+        fill(&contexts[0], 5, cases[i].abstract_syntax, cases[i].role, cases[i].syntaxes, pool[0]);
+        fill(&contexts[1], 1, cases[i].get ? UID_STUDY_ROOT_GET : UID_VERIFICATION, NONE, implicit,
+             pool[1]);
+        ul_request request = make_request(contexts, 2);
+        const negotiation_policy policy = {"DCBSCP", true, true, cases[i].unknown};
+        assert_true(negotiate(&request, &policy).accepted);
+        if ((contexts[0].result == 0) != (cases[i].accepted != NULL))
+            print_error("case %zu\n", i);
+        assert_int_equal(contexts[0].result == 0, cases[i].accepted != NULL);
+        assert_string_equal(contexts[0].accepted_syntax,
+                            cases[i].accepted != NULL ? cases[i].accepted : "");
+        assert_int_equal(contexts[0].peer_is_scp, cases[i].peer_is_scp);
+        assert_int_equal(contexts[0].peer_stores, cases[i].peer_stores);
     }
 }
 
@@ -157,7 +208,7 @@ static void test_rejections(void **state)
         {"WS", "DCBSCP", "1.2.840.10008.3.1.1.2", 0, false, 1, 2},
         {"WS", "DCBSCP", "", 0, false, 1, 2},
     };
-    const negotiation_policy policy = {"DCBSCP", true};
+    const negotiation_policy policy = {"DCBSCP", true, false, false};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ul_request request = make_request(NULL, 0);
         snprintf(request.calling_ae_title, sizeof request.calling_ae_title, "%s", cases[i].calling);
@@ -189,8 +240,8 @@ static void test_extended(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_contexts),
-                                       cmocka_unit_test(test_rejections),
-                                       cmocka_unit_test(test_extended)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_contexts), cmocka_unit_test(test_storing),
+        cmocka_unit_test(test_rejections), cmocka_unit_test(test_extended)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

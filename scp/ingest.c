@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest.c - the spool's life: opening it with the replay of what a crash left, closing it.
+ *
+ * Invariant: the replay only adds what the journal holds and removes what is not whole; it may be
+ * ended and begun anew at any point. Threads: the opener's; then ingest.h's.
+ */
+#include "ingest_private.h"
+
+#include "dictionary.h"
+#include "log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct replay_counts {
+    uint64_t files, restored, torn, unfinished, indexed;
+} replay_counts;
+
+/* ---- The folder ---- */
+
+static int open_folder(scp_ingest *ingest, scp_error *error)
+{
+    const char *store = ingest->options->store;
+    if (asprintf(&ingest->folder, "%s/%s", store, INGEST_FOLDER) < 0) {
+        ingest->folder = NULL;
+        return scp_fail(error, "out of memory for the spool");
+    }
+    if (strlen(ingest->folder) > INGEST_PATH_SIZE - 64)
+        return scp_fail(error, "the path of the store folder %s is too long", store);
+    /* Only the owner: it holds patients' data. */
+    if (mkdir(ingest->folder, 0700) != 0 && errno != EEXIST)
+        return scp_fail(error,
+                        "cannot write in the store folder %s: %s; make it writable or leave "
+                        "`store` out",
+                        store, strerror(errno));
+    ingest->folder_fd = open(ingest->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (ingest->folder_fd < 0 || access(ingest->folder, W_OK) != 0)
+        return scp_fail(error, "cannot use the spool %s: %s", ingest->folder, strerror(errno));
+    ingest->lock_fd = openat(ingest->folder_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (ingest->lock_fd < 0 || flock(ingest->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return scp_fail(error, "cannot lock the spool %s: %s", ingest->folder,
+                        errno == EWOULDBLOCK ? "another dcbscp uses it" : strerror(errno));
+    return 0;
+}
+
+/* ---- Replay ---- */
+
+static void see_number(scp_ingest *ingest, uint64_t number)
+{
+    if (number >= atomic_load(&ingest->next_number))
+        atomic_store(&ingest->next_number, number + 1);
+}
+
+typedef struct replay {
+    scp_ingest *ingest;
+    replay_counts counts;
+} replay;
+
+static int restore_record(void *context, uint64_t number, const uint8_t *bytes, size_t nbytes,
+                          scp_error *error)
+{
+    replay *r = context;
+    char path[INGEST_PATH_SIZE];
+    file_stamp stamp;
+    see_number(r->ingest, number);
+    ingest__path(path, r->ingest, number, ".dcm");
+    if (ingest__check_file(path, &stamp) == INGEST_WHOLE && stamp.nbytes == nbytes)
+        return 0;
+    int cause = ingest__make_folder(r->ingest, number);
+    if (cause == 0)
+        cause = ingest__write_file(r->ingest, path, bytes, nbytes, &stamp);
+    if (cause != 0)
+        return scp_fail(error, "cannot restore %s from the journal: %s", path, strerror(cause));
+    r->counts.restored++;
+    return 0;
+}
+
+static int index_file(scp_ingest *ingest, const char *path, const file_stamp *stamp,
+                      scp_error *error)
+{
+    dcb_series *series = NULL;
+    index_record *record = NULL;
+    dcb_error cause = DCB_ERROR_INIT;
+    dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
+    uint32_t nduplicates = 0;
+    int result = 0;
+    options.vr_lookup = dictionary_vr;
+    if (dcb_series_open(&series, path, &options, &cause) != DCB_OK ||
+        index_record_create(&record, series, &cause) != DCB_OK)
+        log_event(LOG_ERROR, "spool.not_indexed", LOG_T("path", path),
+                  LOG_T("reason", cause.message));
+    else
+        result = index_put_file(ingest->index, path, stamp, record, &nduplicates, error);
+    index_record_close(record);
+    dcb_series_release(series);
+    return result;
+}
+
+/* A torn file was never acknowledged, or the journal had restored it. */
+static int replay_file(replay *r, const char *path, scp_error *error)
+{
+    file_stamp stamp;
+    bool known = false, bad = false;
+    switch (ingest__check_file(path, &stamp)) {
+    case INGEST_UNREADABLE:
+        return scp_fail(error, "cannot read %s: %s", path, strerror(errno));
+    case INGEST_TORN:
+        r->counts.torn++;
+        log_event(LOG_WARN, "spool.torn", LOG_T("path", path),
+                  LOG_T("effect", "cut off before it was acknowledged: removed"));
+        return unlink(path) == 0 ? 0
+                                 : scp_fail(error, "cannot remove %s: %s", path, strerror(errno));
+    case INGEST_WHOLE:
+        break;
+    }
+    r->counts.files++;
+    if (index_has_file(r->ingest->index, path, &stamp, &known, &bad, error) != 0)
+        return -1;
+    if (known && !bad)
+        return 0;
+    r->counts.indexed++;
+    return index_file(r->ingest, path, &stamp, error);
+}
+
+/* The number that a name of nothing but digits and the suffix tells; 0: none. */
+static uint64_t number_of(const char *name, const char *suffix)
+{
+    char *end;
+    const uint64_t number = strtoull(name, &end, 10);
+    return name[0] >= '0' && name[0] <= '9' && strcmp(end, suffix) == 0 ? number : 0;
+}
+
+static int replay_folder(replay *r, const char *name, scp_error *error)
+{
+    char path[INGEST_PATH_SIZE];
+    snprintf(path, sizeof path, "%s/%s", r->ingest->folder, name);
+    DIR *folder = opendir(path);
+    if (folder == NULL)
+        return scp_fail(error, "cannot read %s: %s", path, strerror(errno));
+    int result = 0;
+    for (const struct dirent *e; result == 0 && (e = readdir(folder)) != NULL;) {
+        uint64_t number = number_of(e->d_name, ".part");
+        if (number != 0) {
+            see_number(r->ingest, number);
+            ingest__path(path, r->ingest, number, ".part");
+            r->counts.unfinished += unlink(path) == 0;
+        } else if ((number = number_of(e->d_name, ".dcm")) != 0) {
+            see_number(r->ingest, number);
+            ingest__path(path, r->ingest, number, ".dcm");
+            result = replay_file(r, path, error);
+        }
+    }
+    closedir(folder);
+    return result;
+}
+
+static int replay_folders(replay *r, scp_error *error)
+{
+    DIR *folder = opendir(r->ingest->folder);
+    if (folder == NULL)
+        return scp_fail(error, "cannot read %s: %s", r->ingest->folder, strerror(errno));
+    int result = 0;
+    scp_error batch_error = SCP_ERROR_INIT;
+    index_begin_batch(r->ingest->index);
+    for (const struct dirent *e; result == 0 && (e = readdir(folder)) != NULL;) {
+        if (e->d_name[0] >= '0' && e->d_name[0] <= '9' &&
+            strspn(e->d_name, "0123456789") == strlen(e->d_name))
+            result = replay_folder(r, e->d_name, error);
+    }
+    closedir(folder);
+    if (index_end_batch(r->ingest->index, result == 0 ? error : &batch_error) != 0)
+        result = -1;
+    return result;
+}
+
+static int replay_all(scp_ingest *ingest, scp_error *error)
+{
+    replay r = {.ingest = ingest};
+    journal_replay_stats stats;
+    if (journal_replay(ingest->folder, ingest->folder_fd, restore_record, &r, &stats, error) != 0)
+        return -1;
+    /* What the journal held is durable in files before the journal goes. */
+    if (stats.records > 0 && syncfs(ingest->folder_fd) != 0)
+        return scp_fail(error, "cannot write the spool %s: %s", ingest->folder, strerror(errno));
+    if (replay_folders(&r, error) != 0)
+        return -1;
+    int cause = journal_clear(ingest->folder_fd);
+    if (cause != 0)
+        return scp_fail(error, "cannot empty the journal in %s: %s", ingest->folder,
+                        strerror(cause));
+    const bool crashed = stats.records > 0 || r.counts.torn > 0 || r.counts.unfinished > 0;
+    log_event(crashed ? LOG_WARN : LOG_INFO, "spool.opened", LOG_T("folder", ingest->folder),
+              LOG_U("instances", r.counts.files), LOG_U("journal_records", stats.records),
+              LOG_U("torn_tails", stats.torn_segments), LOG_U("restored", r.counts.restored),
+              LOG_U("torn", r.counts.torn), LOG_U("unfinished", r.counts.unfinished),
+              LOG_U("indexed", r.counts.indexed));
+    return 0;
+}
+
+/* ---- Life ---- */
+
+int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, series_pool *series,
+                scp_error *error)
+{
+    *out = NULL;
+    scp_ingest *ingest = calloc(1, sizeof *ingest);
+    if (ingest == NULL)
+        return scp_fail(error, "out of memory for the spool");
+    ingest->options = options;
+    ingest->index = index;
+    ingest->series = series;
+    ingest->folder_fd = ingest->lock_fd = -1;
+    atomic_init(&ingest->next_number, 1);
+    pthread_mutex_init(&ingest->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&ingest->changed, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    int result = open_folder(ingest, error);
+    if (result == 0)
+        result = replay_all(ingest, error);
+    if (result == 0 && options->durability == DURABILITY_FSYNC)
+        result = journal_open(&ingest->journal, ingest->folder_fd, error);
+    if (result == 0)
+        result = ingest__start_indexing(ingest, error);
+    if (result != 0) {
+        ingest_close(ingest);
+        return -1;
+    }
+    *out = ingest;
+    return 0;
+}
+
+void ingest_close(scp_ingest *ingest)
+{
+    if (ingest == NULL)
+        return;
+    ingest__stop_indexing(ingest);
+    journal_close(ingest->journal);
+    if (ingest->lock_fd >= 0)
+        close(ingest->lock_fd);
+    if (ingest->folder_fd >= 0)
+        close(ingest->folder_fd);
+    free(ingest->folder);
+    pthread_cond_destroy(&ingest->changed);
+    pthread_mutex_destroy(&ingest->lock);
+    free(ingest);
+}

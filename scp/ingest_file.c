@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest_file.c - the files of the spool.
+ *
+ * Invariant: a file named .dcm whose preamble's length and hash agree with it is whole; names are
+ * made of our own numbers. Threads: any.
+ */
+#include "ingest_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#define PREAMBLE         128u
+#define SEAL_MAGIC       "DCBSPOOL"
+#define FILES_PER_FOLDER 1000u
+#define CHUNK            (1u << 20)
+
+static void store64(uint8_t *to, uint64_t value)
+{
+    for (unsigned i = 0; i < 8; i++)
+        to[i] = (uint8_t)(value >> (8 * i));
+}
+
+static uint64_t load64(const uint8_t *from)
+{
+    uint64_t value = 0;
+    for (unsigned i = 8; i > 0; i--)
+        value = value << 8 | from[i - 1];
+    return value;
+}
+
+void ingest__seal(uint8_t preamble[128], uint64_t nbytes, uint64_t hash)
+{
+    memset(preamble, 0, PREAMBLE);
+    memcpy(preamble, SEAL_MAGIC, 8);
+    store64(preamble + 8, nbytes);
+    store64(preamble + 16, hash);
+}
+
+void ingest__path(char path[INGEST_PATH_SIZE], const scp_ingest *ingest, uint64_t number,
+                  const char *suffix)
+{
+    snprintf(path, INGEST_PATH_SIZE, "%s/%06" PRIu64 "/%09" PRIu64 "%s", ingest->folder,
+             number / FILES_PER_FOLDER, number, suffix);
+}
+
+int ingest__make_folder(const scp_ingest *ingest, uint64_t number)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%06" PRIu64, number / FILES_PER_FOLDER);
+    if (mkdirat(ingest->folder_fd, name, 0700) == 0)
+        return ingest->journal == NULL || fsync(ingest->folder_fd) == 0 ? 0 : errno;
+    return errno == EEXIST ? 0 : errno;
+}
+
+static file_stamp stamp_of(const struct stat *st)
+{
+    return (file_stamp){.nbytes = (uint64_t)st->st_size,
+                        .mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
+                        .inode = (uint64_t)st->st_ino};
+}
+
+static int take_stamp(int fd, file_stamp *stamp)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return errno;
+    *stamp = stamp_of(&st);
+    return 0;
+}
+
+int ingest__write_file(const scp_ingest *ingest, const char *path, const uint8_t *bytes,
+                       size_t nbytes, file_stamp *stamp)
+{
+    (void)ingest;
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno;
+    int result = 0;
+    for (size_t done = 0; done < nbytes && result == 0;) {
+        ssize_t n = write(fd, bytes + done, nbytes - done);
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            result = n == 0 ? EIO : errno;
+    }
+    if (result == 0)
+        result = take_stamp(fd, stamp);
+    if (close(fd) != 0 && result == 0)
+        result = errno;
+    if (result != 0)
+        unlink(path);
+    return result;
+}
+
+static int sync_folder_of(const char *path)
+{
+    char folder[INGEST_PATH_SIZE];
+    snprintf(folder, sizeof folder, "%s", path);
+    *strrchr(folder, '/') = '\0';
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int result = fsync(fd) == 0 ? 0 : errno;
+    close(fd);
+    return result;
+}
+
+int ingest__settle_file(const scp_ingest *ingest, int fd, const char *part, const char *path,
+                        file_stamp *stamp)
+{
+    const bool durable = ingest->journal != NULL;
+    if (durable && fdatasync(fd) != 0)
+        return errno;
+    int result = take_stamp(fd, stamp);
+    if (result == 0 && rename(part, path) != 0)
+        result = errno;
+    else if (result == 0 && durable && (result = sync_folder_of(path)) != 0)
+        unlink(path);
+    return result;
+}
+
+ingest_file_state ingest__check_file(const char *path, file_stamp *stamp)
+{
+    uint8_t preamble[PREAMBLE];
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return INGEST_UNREADABLE;
+    ingest_file_state state = INGEST_UNREADABLE;
+    XXH3_state_t *hash = XXH3_createState();
+    uint8_t *chunk = malloc(CHUNK);
+    if (hash == NULL || chunk == NULL || fstat(fd, &st) != 0 || XXH3_64bits_reset(hash) != XXH_OK)
+        goto out;
+    *stamp = stamp_of(&st);
+    state = INGEST_TORN;
+    if (read(fd, preamble, PREAMBLE) != PREAMBLE || memcmp(preamble, SEAL_MAGIC, 8) != 0 ||
+        load64(preamble + 8) != (uint64_t)st.st_size)
+        goto out;
+    ssize_t n;
+    while ((n = read(fd, chunk, CHUNK)) > 0)
+        XXH3_64bits_update(hash, chunk, (size_t)n);
+    if (n < 0)
+        state = INGEST_UNREADABLE;
+    else if (XXH3_64bits_digest(hash) == load64(preamble + 16))
+        state = INGEST_WHOLE;
+out:
+    XXH3_freeState(hash);
+    free(chunk);
+    close(fd);
+    return state;
+}
+
+bool ingest__has_room(const scp_ingest *ingest, uint64_t nbytes)
+{
+    struct statvfs disk;
+    if (fstatvfs(ingest->folder_fd, &disk) != 0)
+        return false;
+    const uint64_t reserve = (uint64_t)ingest->options->store_reserve_mb << 20;
+    const uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
+    return available >= reserve && available - reserve >= nbytes;
+}

@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest_journal.c - segments, group commit, checkpoints, replay.
+ *
+ * Who comes first when nobody writes becomes the leader: it writes what waits, its own record
+ * included, flushes once, and wakes the others. So one sender pays for no change of threads, and
+ * many share a flush.
+ *
+ * Layout of a segment: a block with its sequence number, then records, each from a block's start:
+ * 64 bytes of header, the bytes. A record counts where its header names the segment's sequence and
+ * both hashes agree; the first that does not ends the segment.
+ */
+#include "ingest_journal.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#define BLOCK          4096u
+#define SEGMENT_NBYTES (64u << 20)
+#define SEGMENT_SMALL  (4u << 20) /* on a small disk */
+#define SEGMENTS_MAX   3
+#define SEGMENT_MAGIC  UINT64_C(0x314C4E524A424344) /* "DCBJRNL1" */
+#define RECORD_MAGIC   UINT64_C(0x3144524F43455244) /* "DRECORD1" */
+#define FILL_NBYTES    (1u << 20)
+#define GROUP_MAX      64
+#define RETRY_SECONDS  1
+
+typedef struct segment_header {
+    uint64_t magic, sequence, hash; /* of the two before */
+} segment_header;
+
+typedef struct record_header {
+    uint64_t magic, sequence, number, nbytes, payload_hash, reserved[2];
+    uint64_t hash; /* of all before */
+} record_header;
+_Static_assert(sizeof(record_header) == 64, "as INGEST.md says");
+
+typedef enum segment_state { SEGMENT_FREE, SEGMENT_ACTIVE, SEGMENT_FULL } segment_state;
+
+typedef struct segment {
+    int fd;
+    segment_state state;
+    uint64_t sequence;
+} segment;
+
+/* One who waits for his record; on his stack. */
+typedef struct waiter {
+    struct waiter *next;
+    uint64_t number, nbytes, payload_hash;
+    const void *bytes;
+    int result;
+    bool done;
+} waiter;
+
+struct ingest_journal {
+    int folder_fd;
+    uint64_t segment_nbytes;
+    pthread_mutex_t lock; /* all below; the leader writes without it */
+    pthread_cond_t changed;
+    waiter *first, **last;
+    bool leading;
+    segment segments[SEGMENTS_MAX];
+    uint32_t nsegments;
+    segment *active; /* the leader's */
+    uint64_t position, next_sequence;
+    int checkpoint_failed; /* errno of the last one; 0: it went well */
+    int create_failed;     /* errno of the last try to make a segment */
+    bool stopping;
+    pthread_t thread;
+};
+
+uint64_t journal_hash(const void *bytes, size_t nbytes)
+{
+    return XXH3_64bits(bytes, nbytes);
+}
+
+static uint64_t round_up(uint64_t n)
+{
+    return (n + BLOCK - 1) / BLOCK * BLOCK;
+}
+
+static void segment_name(char name[32], unsigned i)
+{
+    snprintf(name, 32, "journal-%u", i);
+}
+
+/* ---- Writing ---- */
+
+static int write_all(int fd, const struct iovec *parts, int nparts, uint64_t at)
+{
+    struct iovec left[3];
+    memcpy(left, parts, (size_t)nparts * sizeof *parts);
+    for (int i = 0; i < nparts;) {
+        ssize_t n = pwritev(fd, left + i, nparts - i, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : EIO;
+        at += (uint64_t)n;
+        for (; i < nparts && (size_t)n >= left[i].iov_len; i++)
+            n -= (ssize_t)left[i].iov_len;
+        if (i < nparts) {
+            left[i].iov_base = (char *)left[i].iov_base + n;
+            left[i].iov_len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+static int write_segment_header(const segment *s)
+{
+    segment_header header = {SEGMENT_MAGIC, s->sequence, 0};
+    header.hash = journal_hash(&header, offsetof(segment_header, hash));
+    const struct iovec part = {&header, sizeof header};
+    return write_all(s->fd, &part, 1, 0);
+}
+
+static int write_record(ingest_journal *j, const waiter *w)
+{
+    record_header header = {.magic = RECORD_MAGIC,
+                            .sequence = j->active->sequence,
+                            .number = w->number,
+                            .nbytes = w->nbytes,
+                            .payload_hash = w->payload_hash};
+    header.hash = journal_hash(&header, offsetof(record_header, hash));
+    const struct iovec parts[] = {{&header, sizeof header},
+                                  {(void *)(uintptr_t)w->bytes, (size_t)w->nbytes}};
+    int result = write_all(j->active->fd, parts, 2, j->position);
+    if (result == 0)
+        j->position += round_up(sizeof header + w->nbytes);
+    return result;
+}
+
+/* A segment to write to. The lock is held, and let go while there is none. 0 or errno. */
+static int activate_segment(ingest_journal *j)
+{
+    for (;;) {
+        for (uint32_t i = 0; i < j->nsegments; i++) {
+            if (j->segments[i].state != SEGMENT_FREE)
+                continue;
+            j->active = &j->segments[i];
+            j->active->state = SEGMENT_ACTIVE;
+            j->active->sequence = j->next_sequence++;
+            j->position = BLOCK;
+            pthread_cond_broadcast(&j->changed); /* for the thread: the next one may be due */
+            return write_segment_header(j->active);
+        }
+        if (j->checkpoint_failed != 0)
+            return j->checkpoint_failed;
+        if (j->nsegments == 0 && j->create_failed != 0)
+            return j->create_failed;
+        pthread_cond_wait(&j->changed, &j->lock);
+    }
+}
+
+static void retire_active(ingest_journal *j)
+{
+    j->active->state = SEGMENT_FULL;
+    j->active = NULL;
+    pthread_cond_broadcast(&j->changed);
+}
+
+/* Takes from the queue what fits in the active segment; the lock is held. NULL with *result where
+   there is no segment to be had. */
+static waiter *take_group(ingest_journal *j, int *result)
+{
+    const uint64_t nbytes = round_up(sizeof(record_header) + j->first->nbytes);
+    if (j->active != NULL && j->position + nbytes > j->segment_nbytes)
+        retire_active(j);
+    *result = j->active == NULL ? activate_segment(j) : 0;
+    if (*result != 0 && j->active != NULL)
+        retire_active(j);
+    uint64_t end = j->position;
+    waiter *group = j->first, **link = &j->first;
+    for (int n = 0; *link != NULL && n < GROUP_MAX; n++, link = &(*link)->next) {
+        end += round_up(sizeof(record_header) + (*link)->nbytes);
+        if (n > 0 && *result == 0 && end > j->segment_nbytes)
+            break;
+    }
+    j->first = *link;
+    if (j->first == NULL)
+        j->last = &j->first;
+    *link = NULL;
+    return group;
+}
+
+/* Writes the group and flushes once; the lock is held on entry and return. */
+static void lead(ingest_journal *j)
+{
+    int result = 0;
+    waiter *group = take_group(j, &result);
+    if (result == 0) {
+        pthread_mutex_unlock(&j->lock);
+        for (waiter *w = group; w != NULL && result == 0; w = w->next)
+            result = write_record(j, w);
+        if (result == 0 && fdatasync(j->active->fd) != 0)
+            result = errno;
+        pthread_mutex_lock(&j->lock);
+        /* What follows a damaged record would never be read. */
+        if (result != 0)
+            retire_active(j);
+    }
+    for (waiter *w = group, *next; w != NULL; w = next) {
+        next = w->next;
+        w->result = result;
+        w->done = true;
+    }
+}
+
+int journal_write(ingest_journal *j, uint64_t number, const void *bytes, size_t nbytes)
+{
+    waiter own = {.number = number,
+                  .nbytes = nbytes,
+                  .bytes = bytes,
+                  .payload_hash = journal_hash(bytes, nbytes)};
+    pthread_mutex_lock(&j->lock);
+    *j->last = &own;
+    j->last = &own.next;
+    while (!own.done) {
+        if (j->leading) {
+            pthread_cond_wait(&j->changed, &j->lock);
+            continue;
+        }
+        j->leading = true;
+        lead(j);
+        j->leading = false;
+        pthread_cond_broadcast(&j->changed);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return own.result;
+}
+
+/* ---- The thread: segments made ready ---- */
+
+/* Written through with zeros: a flush of what is only allocated would have to write the file
+   system's own journal too, each time. */
+static int fill_segment(int fd, uint64_t nbytes)
+{
+    uint8_t *zeros = calloc(1, FILL_NBYTES);
+    if (zeros == NULL)
+        return ENOMEM;
+    const struct iovec part = {zeros, FILL_NBYTES};
+    int result = 0;
+    for (uint64_t at = 0; at < nbytes && result == 0; at += FILL_NBYTES)
+        result = write_all(fd, &part, 1, at);
+    free(zeros);
+    return result == 0 && fsync(fd) != 0 ? errno : result;
+}
+
+/* Opens the segment that is there from before, or makes it. 0 or errno. */
+static int make_segment(const ingest_journal *j, unsigned i, int *out)
+{
+    char name[32];
+    struct stat st;
+    segment_name(name, i);
+    int fd = openat(j->folder_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno;
+    int result = fstat(fd, &st) == 0 ? 0 : errno;
+    if (result == 0 && (uint64_t)st.st_size != j->segment_nbytes) {
+        result = ftruncate(fd, 0) == 0 ? fill_segment(fd, j->segment_nbytes) : errno;
+        if (result == 0 && fsync(j->folder_fd) != 0)
+            result = errno;
+    }
+    if (result != 0) {
+        close(fd);
+        unlinkat(j->folder_fd, name, 0);
+        return result;
+    }
+    *out = fd;
+    return 0;
+}
+
+static bool has_state(const ingest_journal *j, segment_state state)
+{
+    for (uint32_t i = 0; i < j->nsegments; i++) {
+        if (j->segments[i].state == state)
+            return true;
+    }
+    return false;
+}
+
+static bool wants_segment(const ingest_journal *j)
+{
+    return j->nsegments < SEGMENTS_MAX && !has_state(j, SEGMENT_FREE) &&
+           (j->create_failed == 0 || j->nsegments == 0);
+}
+
+static void wait_to_retry(ingest_journal *j)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += RETRY_SECONDS;
+    while (!j->stopping && pthread_cond_timedwait(&j->changed, &j->lock, &until) != ETIMEDOUT)
+        ;
+}
+
+static void checkpoint(ingest_journal *j)
+{
+    bool full[SEGMENTS_MAX];
+    for (uint32_t i = 0; i < SEGMENTS_MAX; i++)
+        full[i] = i < j->nsegments && j->segments[i].state == SEGMENT_FULL;
+    pthread_mutex_unlock(&j->lock);
+    int result = syncfs(j->folder_fd) == 0 ? 0 : errno;
+    /* Not to be replayed after its files went elsewhere; no need for it to reach the disk now. */
+    static const segment_header nothing;
+    const struct iovec part = {(void *)(uintptr_t)&nothing, sizeof nothing};
+    for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
+        if (full[i])
+            result = write_all(j->segments[i].fd, &part, 1, 0);
+    }
+    if (result != 0)
+        log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(result)));
+    pthread_mutex_lock(&j->lock);
+    j->checkpoint_failed = result;
+    for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
+        if (full[i])
+            j->segments[i].state = SEGMENT_FREE;
+    }
+    pthread_cond_broadcast(&j->changed);
+    if (result != 0)
+        wait_to_retry(j);
+}
+
+static void add_segment(ingest_journal *j)
+{
+    const uint32_t i = j->nsegments;
+    int fd = -1;
+    pthread_mutex_unlock(&j->lock);
+    int result = make_segment(j, i, &fd);
+    if (result != 0)
+        log_event(LOG_ERROR, "spool.journal_failed", LOG_T("reason", strerror(result)));
+    pthread_mutex_lock(&j->lock);
+    j->create_failed = result;
+    if (result == 0)
+        j->segments[j->nsegments++] = (segment){.fd = fd, .state = SEGMENT_FREE};
+    pthread_cond_broadcast(&j->changed);
+    if (result != 0)
+        wait_to_retry(j);
+}
+
+static void *run_thread(void *context)
+{
+    ingest_journal *j = context;
+    pthread_mutex_lock(&j->lock);
+    while (!j->stopping) {
+        if (wants_segment(j))
+            add_segment(j);
+        else if (has_state(j, SEGMENT_FULL))
+            checkpoint(j);
+        else
+            pthread_cond_wait(&j->changed, &j->lock);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return NULL;
+}
+
+/* ---- Replay ---- */
+
+static bool read_at(int fd, void *buffer, size_t nbytes, uint64_t at)
+{
+    for (size_t got = 0; got < nbytes;) {
+        ssize_t n = pread(fd, (char *)buffer + got, nbytes - got, (off_t)(at + got));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        got += (size_t)n;
+    }
+    return true;
+}
+
+static uint64_t segment_sequence(int fd)
+{
+    segment_header header;
+    bool good = read_at(fd, &header, sizeof header, 0) && header.magic == SEGMENT_MAGIC &&
+                header.hash == journal_hash(&header, offsetof(segment_header, hash));
+    return good ? header.sequence : 0;
+}
+
+static int replay_segment(int fd, uint64_t sequence, uint8_t *buffer,
+                          int (*take)(void *context, uint64_t number, const uint8_t *bytes,
+                                      size_t nbytes, scp_error *error),
+                          void *context, journal_replay_stats *stats, scp_error *error)
+{
+    record_header header;
+    for (uint64_t at = BLOCK; read_at(fd, &header, sizeof header, at);
+         at += round_up(sizeof header + header.nbytes)) {
+        if (header.magic != RECORD_MAGIC || header.sequence != sequence)
+            return 0;
+        if (header.hash != journal_hash(&header, offsetof(record_header, hash)) ||
+            header.nbytes > JOURNAL_RECORD_MAX ||
+            !read_at(fd, buffer, (size_t)header.nbytes, at + sizeof header) ||
+            header.payload_hash != journal_hash(buffer, (size_t)header.nbytes)) {
+            stats->torn_segments++;
+            return 0;
+        }
+        stats->records++;
+        if (take(context, header.number, buffer, (size_t)header.nbytes, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int journal_replay(const char *folder, int folder_fd,
+                   int (*take)(void *context, uint64_t number, const uint8_t *bytes, size_t nbytes,
+                               scp_error *error),
+                   void *context, journal_replay_stats *stats, scp_error *error)
+{
+    int fds[SEGMENTS_MAX];
+    uint64_t sequences[SEGMENTS_MAX];
+    *stats = (journal_replay_stats){0};
+    for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
+        char name[32];
+        segment_name(name, i);
+        fds[i] = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
+        sequences[i] = fds[i] >= 0 ? segment_sequence(fds[i]) : 0;
+    }
+    uint8_t *buffer = malloc(JOURNAL_RECORD_MAX);
+    int result = buffer != NULL ? 0 : scp_fail(error, "out of memory to replay %s", folder);
+    for (uint64_t done = 0; result == 0;) {
+        int next = -1;
+        for (int i = 0; i < SEGMENTS_MAX; i++) {
+            if (sequences[i] > done && (next < 0 || sequences[i] < sequences[next]))
+                next = i;
+        }
+        if (next < 0)
+            break;
+        done = sequences[next];
+        result = replay_segment(fds[next], done, buffer, take, context, stats, error);
+    }
+    free(buffer);
+    for (int i = 0; i < SEGMENTS_MAX; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
+    return result;
+}
+
+int journal_clear(int folder_fd)
+{
+    static const segment_header nothing;
+    int result = 0;
+    for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
+        char name[32];
+        segment_name(name, i);
+        int fd = openat(folder_fd, name, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        const struct iovec part = {(void *)(uintptr_t)&nothing, sizeof nothing};
+        const int failed = write_all(fd, &part, 1, 0);
+        if (failed != 0 || fdatasync(fd) != 0)
+            result = failed != 0 ? failed : errno;
+        close(fd);
+    }
+    return result;
+}
+
+/* ---- Life ---- */
+
+int journal_open(ingest_journal **out, int folder_fd, scp_error *error)
+{
+    *out = NULL;
+    ingest_journal *j = calloc(1, sizeof *j);
+    if (j == NULL)
+        return scp_fail(error, "out of memory for the journal");
+    struct statvfs disk;
+    j->folder_fd = folder_fd;
+    j->segment_nbytes = SEGMENT_NBYTES;
+    if (fstatvfs(folder_fd, &disk) == 0 &&
+        (uint64_t)disk.f_bavail * disk.f_frsize < 16 * (uint64_t)SEGMENT_NBYTES)
+        j->segment_nbytes = SEGMENT_SMALL;
+    j->last = &j->first;
+    /* Never one that an earlier run used: its records may still stand in the segments. */
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    j->next_sequence = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    pthread_mutex_init(&j->lock, NULL);
+    pthread_cond_init(&j->changed, NULL);
+    int rc = pthread_create(&j->thread, NULL, run_thread, j);
+    if (rc != 0) {
+        pthread_cond_destroy(&j->changed);
+        pthread_mutex_destroy(&j->lock);
+        free(j);
+        return scp_fail(error, "cannot start a thread: %s", strerror(rc));
+    }
+    *out = j;
+    return 0;
+}
+
+void journal_close(ingest_journal *j)
+{
+    if (j == NULL)
+        return;
+    pthread_mutex_lock(&j->lock);
+    j->stopping = true;
+    pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->lock);
+    pthread_join(j->thread, NULL);
+    if (syncfs(j->folder_fd) != 0 || journal_clear(j->folder_fd) != 0)
+        log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(errno)));
+    for (uint32_t i = 0; i < j->nsegments; i++)
+        close(j->segments[i].fd);
+    pthread_cond_destroy(&j->changed);
+    pthread_mutex_destroy(&j->lock);
+    free(j);
+}

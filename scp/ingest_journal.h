@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest_journal.h - the write-ahead journal of the spool: one flush of the disk makes the
+ * instances of all associations that wait durable together.
+ *
+ * A record is a whole Part 10 file. Segments are used in turn: a full one is free again when
+ * everything that it holds is durable in files of its own (syncfs).
+ *
+ * Invariant: journal_write returned 0 only after the record reached the disk, and the record stays
+ * until its file did. Threads: any.
+ */
+#ifndef INGEST_JOURNAL_H
+#define INGEST_JOURNAL_H
+
+#include "scp_error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ingest_journal ingest_journal;
+
+/* Larger ones are made durable in their own file. */
+#define JOURNAL_RECORD_MAX (1u << 20)
+
+/* The hash that guards records and spool files. */
+uint64_t journal_hash(const void *bytes, size_t nbytes);
+
+typedef struct journal_replay_stats {
+    uint64_t records;
+    uint64_t torn_segments; /* those whose last record was cut off */
+} journal_replay_stats;
+
+/* Hands every whole record of the folder's segments over, in their order. take returns 0, or -1
+   with the error to stop. */
+int journal_replay(const char *folder, int folder_fd,
+                   int (*take)(void *context, uint64_t number, const uint8_t *bytes, size_t nbytes,
+                               scp_error *error),
+                   void *context, journal_replay_stats *stats, scp_error *error);
+/* Empties the segments: what they held must be durable. 0 or errno. */
+int journal_clear(int folder_fd);
+
+/* folder_fd: the spool's folder, which holds the segments and, on the same disk, the files. */
+int journal_open(ingest_journal **out, int folder_fd, scp_error *error);
+/* Makes the files durable and empties the segments. */
+void journal_close(ingest_journal *journal);
+/* 0, or an errno value: then the record may or may not come back at a replay. The record's file
+   must have been written before. */
+int journal_write(ingest_journal *journal, uint64_t number, const void *bytes, size_t nbytes);
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ingest_pending.c - instances on their way into the index: who else has this SOP Instance UID, and
+ * the thread that writes the index in batches.
+ *
+ * Invariant: of two instances with one UID the later waits until the earlier is acknowledged or
+ * gone, so no duplicate slips through between them. An acknowledged instance leaves the list only
+ * when a commit of the index holds it.
+ */
+#include "ingest_private.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define BATCH_MAX 256 /* entries of one transaction */
+#define LINGER_MS 20  /* a batch gathers so long, unless somebody waits for it */
+#define RETRY_NS  500000000L
+
+/* ---- The list; the lock is held ---- */
+
+static ingest_pending *find_other(const scp_ingest *ingest, const char *uid,
+                                  const ingest_pending *but)
+{
+    ingest_pending *found = NULL;
+    for (ingest_pending *p = ingest->pending; p != NULL && p != but; p = p->next) {
+        if (strcmp(p->sop_instance_uid, uid) == 0)
+            found = p; /* the latest counts */
+    }
+    return found;
+}
+
+static void take_out(scp_ingest *ingest, const ingest_pending *entry)
+{
+    ingest_pending **link = &ingest->pending;
+    while (*link != entry)
+        link = &(*link)->next;
+    *link = entry->next;
+}
+
+static void free_entry(ingest_pending *entry)
+{
+    free(entry->path);
+    index_record_close(entry->record);
+    free(entry);
+}
+
+/* ---- Arriving ---- */
+
+ingest_pending *ingest__enter(scp_ingest *ingest, const char *sop_instance_uid)
+{
+    ingest_pending *entry = calloc(1, sizeof *entry);
+    if (entry == NULL)
+        return NULL;
+    memcpy(entry->sop_instance_uid, sop_instance_uid, strlen(sop_instance_uid) + 1);
+    pthread_mutex_lock(&ingest->lock);
+    ingest_pending **link = &ingest->pending;
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = entry;
+    for (const ingest_pending *other;
+         (other = find_other(ingest, sop_instance_uid, entry)) != NULL && !other->acknowledged;)
+        pthread_cond_wait(&ingest->changed, &ingest->lock);
+    pthread_mutex_unlock(&ingest->lock);
+    return entry;
+}
+
+void ingest__leave(scp_ingest *ingest, ingest_pending *entry)
+{
+    pthread_mutex_lock(&ingest->lock);
+    take_out(ingest, entry);
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+    free_entry(entry);
+}
+
+void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry, char *path,
+                         const file_stamp *stamp, index_record *record)
+{
+    pthread_mutex_lock(&ingest->lock);
+    entry->path = path;
+    entry->stamp = *stamp;
+    entry->record = record;
+    entry->acknowledged = true;
+    ingest->nacknowledged++;
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+/* ---- Finding ---- */
+
+static int find_pending(ingest_place *out, scp_ingest *ingest, const char *uid,
+                        const char *series_uid, scp_error *error)
+{
+    int result = 0;
+    pthread_mutex_lock(&ingest->lock);
+    for (const ingest_pending *p = ingest->pending; p != NULL && result == 0; p = p->next) {
+        if (!p->acknowledged || strcmp(p->sop_instance_uid, uid) != 0)
+            continue;
+        free(out->path);
+        *out = (ingest_place){.path = strdup(p->path),
+                              .same_series = strcmp(p->record->series_uid, series_uid) == 0};
+        if (out->path == NULL)
+            result = scp_fail(error, "out of memory");
+    }
+    pthread_mutex_unlock(&ingest->lock);
+    return result;
+}
+
+int ingest__find(ingest_place *out, scp_ingest *ingest, const char *uid, const char *series_uid,
+                 scp_error *error)
+{
+    *out = (ingest_place){0};
+    if (find_pending(out, ingest, uid, series_uid, error) != 0)
+        return -1;
+    if (out->path != NULL)
+        return 0;
+    const index_filter filter = {.sop_uids = &uid, .nsop_uids = 1};
+    index_cursor *cursor = NULL;
+    index_instance found;
+    if (index_find_instances(&cursor, ingest->index, &filter, error) != 0)
+        return -1;
+    int result = index_cursor_next_instance(cursor, &found, error);
+    if (result == 1) {
+        *out = (ingest_place){.path = strdup(found.path),
+                              .frame = found.frame,
+                              .same_series = strcmp(found.series_instance_uid, series_uid) == 0};
+        if (out->path == NULL)
+            result = scp_fail(error, "out of memory");
+    }
+    index_cursor_close(cursor);
+    return result < 0 ? -1 : 0;
+}
+
+/* ---- The index thread ---- */
+
+/* Waits on `changed`, at most ms. */
+static void wait_ms(scp_ingest *ingest, long ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (!ingest->stopping && ingest->nwaiting == 0 &&
+           ingest->nacknowledged - ingest->nindexed < BATCH_MAX &&
+           pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until) != ETIMEDOUT)
+        ;
+}
+
+static uint32_t gather(const scp_ingest *ingest, ingest_pending **batch)
+{
+    uint32_t n = 0;
+    for (ingest_pending *p = ingest->pending; p != NULL && n < BATCH_MAX; p = p->next) {
+        if (p->acknowledged)
+            batch[n++] = p;
+    }
+    return n;
+}
+
+static bool put_batch(scp_ingest *ingest, ingest_pending **batch, uint32_t n)
+{
+    index_entry entries[BATCH_MAX];
+    scp_error error = SCP_ERROR_INIT;
+    for (uint32_t i = 0; i < n; i++)
+        entries[i] = (index_entry){batch[i]->path, batch[i]->stamp, batch[i]->record};
+    if (index_put_files(ingest->index, entries, n, &error) == 0)
+        return true;
+    log_event(LOG_ERROR, "spool.index_failed", LOG_U("instances", n),
+              LOG_T("reason", error.message));
+    return false;
+}
+
+static void *index_arrivals(void *context)
+{
+    scp_ingest *ingest = context;
+    ingest_pending *batch[BATCH_MAX];
+    bool failed = false;
+    pthread_mutex_lock(&ingest->lock);
+    for (;;) {
+        if (ingest->nacknowledged == ingest->nindexed) {
+            if (ingest->stopping)
+                break;
+            pthread_cond_wait(&ingest->changed, &ingest->lock);
+            continue;
+        }
+        if (failed && ingest->stopping)
+            break; /* the next start brings them into the index */
+        wait_ms(ingest, LINGER_MS);
+        const uint32_t n = gather(ingest, batch);
+        pthread_mutex_unlock(&ingest->lock);
+        failed = !put_batch(ingest, batch, n);
+        if (failed)
+            nanosleep(&(struct timespec){0, RETRY_NS}, NULL);
+        pthread_mutex_lock(&ingest->lock);
+        for (uint32_t i = 0; i < n && !failed; i++) {
+            take_out(ingest, batch[i]);
+            ingest->nindexed++;
+            free_entry(batch[i]);
+        }
+        pthread_cond_broadcast(&ingest->changed);
+    }
+    pthread_mutex_unlock(&ingest->lock);
+    return NULL;
+}
+
+void ingest_settle(scp_ingest *ingest)
+{
+    if (ingest == NULL)
+        return;
+    pthread_mutex_lock(&ingest->lock);
+    const uint64_t target = ingest->nacknowledged;
+    ingest->nwaiting++;
+    pthread_cond_broadcast(&ingest->changed);
+    while (ingest->nindexed < target && !ingest->stopping)
+        pthread_cond_wait(&ingest->changed, &ingest->lock);
+    ingest->nwaiting--;
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+int ingest__start_indexing(scp_ingest *ingest, scp_error *error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&ingest->thread, NULL, index_arrivals, ingest);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    ingest->has_thread = rc == 0;
+    return rc == 0 ? 0 : scp_fail(error, "cannot start a thread: %s", strerror(rc));
+}
+
+void ingest__stop_indexing(scp_ingest *ingest)
+{
+    if (!ingest->has_thread)
+        return;
+    pthread_mutex_lock(&ingest->lock);
+    ingest->stopping = true;
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+    pthread_join(ingest->thread, NULL);
+    for (ingest_pending *p = ingest->pending, *next; p != NULL; p = next) {
+        next = p->next;
+        free_entry(p);
+    }
+    ingest->pending = NULL;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fail_disk.c - the wraps behind fail_disk.h. */
+#include "fail_disk.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+static atomic_uint calls, failing_call; /* failing_call 0: none */
+static atomic_int failure;
+static atomic_bool failing_on, failed;
+
+void fail_disk_at(unsigned n, int cause, bool forever)
+{
+    atomic_store(&calls, 0);
+    atomic_store(&failed, false);
+    atomic_store(&failure, cause);
+    atomic_store(&failing_on, forever);
+    atomic_store(&failing_call, n);
+}
+
+bool fail_disk_end(void)
+{
+    atomic_store(&failing_call, 0);
+    return atomic_load(&failed);
+}
+
+static bool fails(void)
+{
+    const unsigned at = atomic_load(&failing_call);
+    if (at == 0)
+        return false;
+    const unsigned n = atomic_fetch_add(&calls, 1) + 1;
+    if (n != at && !(n > at && atomic_load(&failing_on)))
+        return false;
+    atomic_store(&failed, true);
+    errno = atomic_load(&failure);
+    return true;
+}
+
+#define WRAP(type, name, parameters, arguments)                                                    \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        return fails() ? -1 : __real_##name arguments;                                             \
+    }
+
+WRAP(ssize_t, write, (int fd, const void *bytes, size_t nbytes), (fd, bytes, nbytes))
+WRAP(ssize_t, pwrite, (int fd, const void *bytes, size_t nbytes, off_t at), (fd, bytes, nbytes, at))
+WRAP(ssize_t, pwrite64, (int fd, const void *bytes, size_t nbytes, off_t at),
+     (fd, bytes, nbytes, at))
+WRAP(ssize_t, pwritev, (int fd, const struct iovec *parts, int n, off_t at), (fd, parts, n, at))
+WRAP(ssize_t, pwritev64, (int fd, const struct iovec *parts, int n, off_t at), (fd, parts, n, at))
+WRAP(int, fsync, (int fd), (fd))
+WRAP(int, fdatasync, (int fd), (fd))
+WRAP(int, syncfs, (int fd), (fd))
+WRAP(int, rename, (const char *from, const char *to), (from, to))

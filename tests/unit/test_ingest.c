@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dimse_status.h"
+#include "fail_disk.h"
+#include "index_file.h"
+#include "ingest_private.h"
+#include "log.h"
+#include "temp_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define CT       "1.2.840.10008.5.1.4.1.1.2"
+#define EXPLICIT "1.2.840.10008.1.2.1"
+#define IMPLICIT "1.2.840.10008.1.2"
+#define DEFLATED "1.2.840.10008.1.2.1.99"
+#define JPEG     "1.2.840.10008.1.2.4.50"
+
+typedef struct fixture {
+    char *store, *state;
+    scp_options options;
+    scp_index *index;
+    series_pool *series;
+    scp_ingest *ingest;
+} fixture;
+
+static void start(fixture *f)
+{
+    scp_error error = SCP_ERROR_INIT;
+    if (index_open(&f->index, f->state, &error) != 0 ||
+        ingest_open(&f->ingest, &f->options, f->index, f->series, &error) != 0)
+        fail_msg("%s", error.message);
+}
+
+static void stop(fixture *f)
+{
+    ingest_close(f->ingest);
+    index_close(f->index);
+}
+
+static int setup(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    log_configure(LOG_ERROR, LOG_TEXT);
+    f->store = temp_dir_create();
+    f->state = temp_dir_create();
+    f->options.store = f->store;
+    assert_int_equal(series_pool_create(&f->series, 8, NULL, NULL), DCB_OK);
+    start(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *f = *state;
+    stop(f);
+    series_pool_close(f->series);
+    temp_dir_remove(f->store);
+    temp_dir_remove(f->state);
+    free(f);
+    return 0;
+}
+
+/* ---- Data sets ---- */
+
+typedef struct data {
+    const char *sop_class, *sop, *study, *series; /* NULL: missing */
+    const char *name;
+    size_t pixel_nbytes;
+} data;
+
+static const data usual = {CT, "1.2.3.1", "1.2.1", "1.2.2", "Doe^John", 2000};
+
+static void put(dcb_dataset *dataset, uint32_t tag, dcb_vr vr, const char *text)
+{
+    if (text != NULL)
+        assert_int_equal(dcb_dataset_put_text(dataset, tag, vr, text, NULL), DCB_OK);
+}
+
+static uint8_t *encode(size_t *nbytes, const data *d, dcb_syntax syntax)
+{
+    dcb_dataset *dataset = NULL;
+    uint8_t *bytes = NULL, *pixels = calloc(1, d->pixel_nbytes);
+    assert_int_equal(dcb_dataset_create(&dataset, NULL), DCB_OK);
+    put(dataset, 0x00080016, DCB_VR('U', 'I'), d->sop_class);
+    put(dataset, 0x00080018, DCB_VR('U', 'I'), d->sop);
+    put(dataset, 0x00100010, DCB_VR('P', 'N'), d->name);
+    put(dataset, 0x0020000D, DCB_VR('U', 'I'), d->study);
+    put(dataset, 0x0020000E, DCB_VR('U', 'I'), d->series);
+    for (size_t i = 0; i < d->pixel_nbytes; i++)
+        pixels[i] = (uint8_t)(i * 31 >> 3);
+    assert_int_equal(
+        dcb_dataset_put(dataset, 0x7FE00010, DCB_VR('O', 'W'), pixels, d->pixel_nbytes, NULL),
+        DCB_OK);
+    assert_int_equal(dcb_dataset_encode(&bytes, nbytes, dataset, syntax, NULL), DCB_OK);
+    dcb_dataset_close(dataset);
+    free(pixels);
+    return bytes;
+}
+
+static uint16_t send_bytes(fixture *f, const char *sop, const char *syntax, const uint8_t *bytes,
+                           size_t nbytes)
+{
+    const ingest_request request = {7, syntax, CT, sop};
+    ingest_verdict verdict;
+    ingest_instance *instance = ingest_begin(f->ingest, &request);
+    for (size_t at = 0; at < nbytes; at += 1000)
+        ingest_take(instance, bytes + at, nbytes - at < 1000 ? nbytes - at : 1000);
+    ingest_finish(instance, &verdict);
+    ingest_free(instance);
+    return verdict.status;
+}
+
+static uint16_t send_data(fixture *f, const data *d)
+{
+    size_t nbytes;
+    uint8_t *bytes = encode(&nbytes, d, DCB_SYNTAX_EXPLICIT_LE);
+    const uint16_t status =
+        send_bytes(f, d->sop != NULL ? d->sop : "1.2.3.1", EXPLICIT, bytes, nbytes);
+    free(bytes);
+    return status;
+}
+
+/* The instance as the index finds it and the reader gives it; NULL: it is not there. */
+static dcb_frame *fetch(fixture *f, const char *sop, dcb_encoding encoding)
+{
+    const index_filter filter = {.sop_uids = &sop, .nsop_uids = 1};
+    index_cursor *cursor = NULL;
+    index_instance found;
+    dcb_series *series = NULL;
+    dcb_frame *frame = NULL;
+    ingest_settle(f->ingest);
+    assert_int_equal(index_find_instances(&cursor, f->index, &filter, NULL), 0);
+    if (index_cursor_next_instance(cursor, &found, NULL) == 1) {
+        assert_int_equal(series_pool_get(&series, f->series, found.path, NULL), DCB_OK);
+        assert_int_equal(dcb_series_frame(&frame, series, found.frame, encoding, NULL), DCB_OK);
+        dcb_series_release(series);
+    }
+    index_cursor_close(cursor);
+    return frame;
+}
+
+static void check_holds(fixture *f, const data *d)
+{
+    size_t nbytes, got_nbytes;
+    uint8_t *bytes = encode(&nbytes, d, DCB_SYNTAX_EXPLICIT_LE);
+    dcb_frame *frame = fetch(f, d->sop, DCB_ENCODING_STORED);
+    assert_non_null(frame);
+    const uint8_t *got = dcb_frame_dataset(frame, &got_nbytes);
+    assert_int_equal(got_nbytes, nbytes);
+    assert_memory_equal(got, bytes, nbytes);
+    dcb_frame_release(frame);
+    free(bytes);
+}
+
+static size_t count_spool(const fixture *f, const char *suffix)
+{
+    char folder[4200];
+    size_t n = 0;
+    snprintf(folder, sizeof folder, "%s/%s/000000", f->store, INGEST_FOLDER);
+    DIR *dir = opendir(folder);
+    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
+        const size_t length = strlen(e->d_name), tail = strlen(suffix);
+        n += length > tail && strcmp(e->d_name + length - tail, suffix) == 0;
+    }
+    if (dir != NULL)
+        closedir(dir);
+    return n;
+}
+
+static char *spool_path(const fixture *f, const char *name)
+{
+    char *folder = path_join(f->store, INGEST_FOLDER), *path = path_join(folder, name);
+    free(folder);
+    return path;
+}
+
+/* ---- Tests ---- */
+
+static void test_kept_and_found_at_once(void **state)
+{
+    fixture *f = *state;
+    data large = usual;
+    large.sop = "1.2.3.2";
+    large.pixel_nbytes = 3u << 20; /* beyond what the journal takes */
+    assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
+    check_holds(f, &usual);
+    assert_int_equal(send_data(f, &large), DIMSE_SUCCESS);
+    check_holds(f, &large);
+    stop(f);
+    start(f);
+    check_holds(f, &usual);
+    check_holds(f, &large);
+    assert_int_equal(count_spool(f, ".part"), 0);
+}
+
+/* An instance that came in one native encoding goes out in any other, with the same values. */
+static void test_other_encodings(void **state)
+{
+    static const struct {
+        const char *sop, *uid;
+        dcb_syntax syntax;
+    } arrivals[] = {{"1.5.1", EXPLICIT, DCB_SYNTAX_EXPLICIT_LE},
+                    {"1.5.3", "1.2.840.10008.1.2.2", DCB_SYNTAX_EXPLICIT_BE}};
+    static const dcb_encoding encodings[] = {DCB_ENCODING_EXPLICIT_LE, DCB_ENCODING_IMPLICIT_LE,
+                                             DCB_ENCODING_EXPLICIT_BE};
+    static const dcb_syntax syntaxes[] = {DCB_SYNTAX_EXPLICIT_LE, DCB_SYNTAX_IMPLICIT_LE,
+                                          DCB_SYNTAX_EXPLICIT_BE};
+    fixture *f = *state;
+    for (size_t i = 0; i < sizeof arrivals / sizeof arrivals[0]; i++) {
+        data d = usual;
+        size_t nbytes, got_nbytes;
+        d.sop = arrivals[i].sop;
+        uint8_t *bytes = encode(&nbytes, &d, arrivals[i].syntax);
+        assert_int_equal(send_bytes(f, d.sop, arrivals[i].uid, bytes, nbytes), DIMSE_SUCCESS);
+        free(bytes);
+        for (int k = 0; k < 3; k++) {
+            bytes = encode(&nbytes, &d, syntaxes[k]);
+            dcb_frame *frame = fetch(f, d.sop, encodings[k]);
+            const uint8_t *got = dcb_frame_dataset(frame, &got_nbytes);
+            assert_string_equal(dcb_frame_transfer_syntax_uid(frame),
+                                dcb_encoding_uid(encodings[k]));
+            assert_int_equal(got_nbytes, nbytes);
+            assert_memory_equal(got, bytes, nbytes);
+            dcb_frame_release(frame);
+            free(bytes);
+        }
+    }
+}
+
+static void test_statuses(void **state)
+{
+    fixture *f = *state;
+    const struct {
+        data d;
+        uint16_t status;
+    } cases[] = {
+        {{CT, "1.2.3.9", "1.2.1", "1.2.2", "A", 10}, DIMSE_IDENTIFIER_MISMATCH},
+        {{"1.2.840.10008.5.1.4.1.1.4", "1.2.3.1", "1.2.1", "1.2.2", "A", 10},
+         DIMSE_IDENTIFIER_MISMATCH},
+        {{CT, NULL, "1.2.1", "1.2.2", "A", 10}, DIMSE_IDENTIFIER_MISMATCH},
+        {{CT, "1.2.3.1", NULL, "1.2.2", "A", 10}, DIMSE_IDENTIFIER_MISMATCH},
+        {{CT, "1.2.3.1", "1.2.1", NULL, "A", 10}, DIMSE_IDENTIFIER_MISMATCH},
+    };
+    size_t nbytes;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint8_t *bytes = encode(&nbytes, &cases[i].d, DCB_SYNTAX_EXPLICIT_LE);
+        assert_int_equal(send_bytes(f, "1.2.3.1", EXPLICIT, bytes, nbytes), cases[i].status);
+        free(bytes);
+    }
+    uint8_t *bytes = encode(&nbytes, &usual, DCB_SYNTAX_EXPLICIT_LE);
+    assert_int_equal(send_bytes(f, "1.2.3.1", EXPLICIT, bytes, nbytes - 2),
+                     DIMSE_UNABLE_TO_PROCESS);
+    assert_int_equal(send_bytes(f, "1.2.3.1", IMPLICIT, bytes, nbytes), DIMSE_UNABLE_TO_PROCESS);
+    assert_int_equal(send_bytes(f, "1.2.3.1", DEFLATED, bytes, nbytes), DIMSE_UNABLE_TO_PROCESS);
+    assert_int_equal(send_bytes(f, "1.2.3.1", EXPLICIT, bytes, 0), DIMSE_IDENTIFIER_MISMATCH);
+    memset(bytes + 4, 'x', 2); /* no VR */
+    assert_int_equal(send_bytes(f, "1.2.3.1", EXPLICIT, bytes, nbytes), DIMSE_UNABLE_TO_PROCESS);
+    free(bytes);
+    assert_null(fetch(f, "1.2.3.1", DCB_ENCODING_STORED));
+    assert_int_equal(count_spool(f, ".dcm"), 0);
+}
+
+static void test_abandoned_leaves_nothing(void **state)
+{
+    fixture *f = *state;
+    const ingest_request request = {7, EXPLICIT, CT, "1.2.3.1"};
+    uint8_t *bytes = calloc(1, 3u << 20);
+    ingest_instance *instance = ingest_begin(f->ingest, &request);
+    ingest_take(instance, bytes, 3u << 20);
+    assert_int_equal(count_spool(f, ".part"), 1);
+    ingest_free(instance);
+    assert_int_equal(count_spool(f, ""), 2); /* . and .. */
+    free(bytes);
+}
+
+static void test_no_room(void **state)
+{
+    fixture *f = *state;
+    f->options.store_reserve_mb = UINT32_MAX;
+    assert_int_equal(send_data(f, &usual), DIMSE_OUT_OF_RESOURCES);
+    f->options.store_reserve_mb = 0;
+    assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
+}
+
+static void test_duplicates(void **state)
+{
+    fixture *f = *state;
+    data other = usual, elsewhere = usual;
+    other.name = "Roe^Jane";
+    elsewhere.series = "1.2.99";
+    assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
+    /* Before and after the index has it. */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
+        assert_int_equal(send_data(f, &other), DIMSE_WARNING_DUPLICATE);
+        ingest_settle(f->ingest);
+    }
+    assert_int_equal(count_spool(f, ".dcm"), 1);
+    check_holds(f, &usual);
+
+    f->options.store_duplicates = DUPLICATES_REJECT;
+    assert_int_equal(send_data(f, &other), DIMSE_UNABLE_TO_PROCESS);
+    check_holds(f, &usual);
+
+    f->options.store_duplicates = DUPLICATES_REPLACE;
+    assert_int_equal(send_data(f, &other), DIMSE_WARNING_DUPLICATE);
+    check_holds(f, &other);
+    assert_int_equal(count_spool(f, ".dcm"), 2); /* nothing is deleted */
+
+    f->options.store_duplicates = DUPLICATES_KEEP_FIRST;
+    assert_int_equal(send_data(f, &elsewhere), DIMSE_WARNING_DUPLICATE);
+    assert_int_equal(count_spool(f, ".dcm"), 3);
+    check_holds(f, &elsewhere);
+}
+
+/* The same data set in another native encoding is the same instance. */
+static void test_same_in_another_encoding(void **state)
+{
+    fixture *f = *state;
+    size_t nbytes;
+    assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
+    uint8_t *bytes = encode(&nbytes, &usual, DCB_SYNTAX_EXPLICIT_BE);
+    assert_int_equal(send_bytes(f, usual.sop, "1.2.840.10008.1.2.2", bytes, nbytes), DIMSE_SUCCESS);
+    free(bytes);
+    assert_int_equal(count_spool(f, ".dcm"), 1);
+}
+
+/* After a power failure files may be torn or missing that were acknowledged: the journal has them.
+   Here the journal of a running node is copied, and the file damaged. */
+static void test_replay_restores(void **state)
+{
+    fixture *f = *state;
+    data second = usual, third = usual;
+    second.sop = "1.2.3.2";
+    third.sop = "1.2.3.3";
+    assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
+    assert_int_equal(send_data(f, &second), DIMSE_SUCCESS);
+    assert_int_equal(send_data(f, &third), DIMSE_SUCCESS);
+    char *journal = spool_path(f, "journal-0");
+    size_t nbytes, file_nbytes;
+    uint8_t *bytes = read_whole_file(journal, &nbytes);
+    stop(f);
+
+    char *first = spool_path(f, "000000/000000001.dcm");
+    char *middle = spool_path(f, "000000/000000002.dcm");
+    char *last = spool_path(f, "000000/000000003.dcm");
+    uint8_t *file = read_whole_file(middle, &file_nbytes);
+    memset(file + file_nbytes - 100, 0, 100);
+    write_file(middle, file, file_nbytes);
+    assert_int_equal(truncate(first, 100), 0);
+    assert_int_equal(unlink(last), 0);
+    write_file(journal, bytes, nbytes);
+    start(f);
+    check_holds(f, &usual);
+    check_holds(f, &second);
+    check_holds(f, &third);
+    free(file);
+
+    /* A torn tail: the last record was not yet on the disk, its file neither. */
+    stop(f);
+    uint8_t *record = memmem(bytes, nbytes, third.sop, strlen(third.sop));
+    assert_non_null(record);
+    record[0] ^= 1;
+    write_file(journal, bytes, nbytes);
+    assert_int_equal(unlink(last), 0);
+    assert_int_equal(truncate(middle, 300), 0);
+    start(f);
+    check_holds(f, &second);
+    /* What is torn and in no journal was never acknowledged: it goes. */
+    stop(f);
+    assert_int_equal(truncate(middle, 300), 0);
+    start(f);
+    assert_int_equal(access(middle, F_OK), -1);
+    check_holds(f, &usual);
+    free(first);
+    free(middle);
+    free(last);
+    free(journal);
+    free(bytes);
+}
+
+/* Whatever call fails: what was answered with success is there after a restart, and what was not
+   can be sent again. */
+static void test_every_failing_write(void **state)
+{
+    fixture *f = *state;
+    data small = usual, large = usual;
+    large.pixel_nbytes = 2u << 20;
+    for (unsigned n = 1; n < 40; n++) {
+        for (int forever = 0; forever < 2; forever++) {
+            char small_uid[32], large_uid[32];
+            snprintf(small_uid, sizeof small_uid, "1.7.%u.%d", n, forever);
+            snprintf(large_uid, sizeof large_uid, "1.8.%u.%d", n, forever);
+            small.sop = small_uid;
+            large.sop = large_uid;
+            fail_disk_at(n, forever ? ENOSPC : EIO, forever);
+            const uint16_t status = send_data(f, &small), status_large = send_data(f, &large);
+            fail_disk_end();
+            assert_true(status == DIMSE_SUCCESS || status == DIMSE_OUT_OF_RESOURCES);
+            if (n % 8 == 0) {
+                stop(f);
+                start(f);
+            }
+            if (status == DIMSE_SUCCESS)
+                check_holds(f, &small);
+            if (status_large == DIMSE_SUCCESS)
+                check_holds(f, &large);
+            uint16_t again = DIMSE_OUT_OF_RESOURCES;
+            for (int tries = 0; tries < 50 && again != DIMSE_SUCCESS; tries++) {
+                again = send_data(f, &small);
+                if (again != DIMSE_SUCCESS)
+                    usleep(100000); /* the journal tries again after a second */
+            }
+            assert_int_equal(again, DIMSE_SUCCESS);
+            assert_int_equal(send_data(f, &large), DIMSE_SUCCESS);
+            check_holds(f, &small);
+            check_holds(f, &large);
+        }
+    }
+    assert_int_equal(count_spool(f, ".part"), 0);
+}
+
+/* More than all segments hold: they are used again after a checkpoint. */
+static void test_segments_in_turn(void **state)
+{
+    fixture *f = *state;
+    data d = usual;
+    char uid[32];
+    d.sop = uid;
+    d.pixel_nbytes = 1000000;
+    for (int i = 0; i < 220; i++) {
+        snprintf(uid, sizeof uid, "1.9.%d", i);
+        assert_int_equal(send_data(f, &d), DIMSE_SUCCESS);
+    }
+    check_holds(f, &d);
+    assert_int_equal(count_spool(f, ".dcm"), 220);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_kept_and_found_at_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_encodings, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_statuses, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_abandoned_leaves_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_same_in_another_encoding, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replay_restores, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_failing_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_segments_in_turn, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("ingest", tests, NULL, NULL);
+}
