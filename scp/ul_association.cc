@@ -13,6 +13,7 @@
 #include "dcmtk/dcmnet/assoc.h"
 #include "dcmtk/dcmnet/cond.h"
 #include "dcmtk/dcmnet/dul.h"
+#include "dcmtk/dcmnet/dulstruc.h"
 #include "dcmtk/ofstd/ofstd.h"
 
 #include <cstdlib>
@@ -210,11 +211,34 @@ static ul_result read_failure(ul_association *a, const OFCondition &condition, s
     return UL_FAILED;
 }
 
+/* The PDVs of the PDU that DUL_ReadPDVs has just read: it has made sure that each has its two bytes
+   and that together they fill the PDU. DUL_NextPDV of all versions loses its place, and reads past
+   the buffer, where more than two of differing length come in one PDU. */
+static void take_pdvs(ul_association *a)
+{
+    auto *dul = reinterpret_cast<PRIVATE_ASSOCIATIONKEY *>(a->dcmtk->DULassociation);
+    a->next_pdv = dul->fragmentBuffer;
+    a->pdvs_left = dul->pdvCount;
+    dul->pdvIndex = -1; /* none is left for DCMTK */
+}
+
+static void next_pdv(ul_pdv *out, ul_association *a)
+{
+    const uint8_t *p = a->next_pdv;
+    const size_t nbytes =
+        static_cast<size_t>(p[0]) << 24 | static_cast<size_t>(p[1]) << 16 | p[2] << 8 | p[3];
+    out->context_id = p[4];
+    out->is_command = (p[5] & 1) != 0;
+    out->is_last = (p[5] & 2) != 0;
+    out->bytes = p + 6;
+    out->nbytes = nbytes - 2;
+    a->next_pdv = p + 4 + nbytes;
+    a->pdvs_left--;
+}
+
 ul_result ul_read_pdv(ul_association *association, ul_pdv *out, int timeout_ms, scp_error *error)
 try {
-    DUL_ASSOCIATIONKEY **key = &association->dcmtk->DULassociation;
-    DUL_PDV pdv;
-    while (DUL_NextPDV(key, &pdv).bad()) {
+    while (association->pdvs_left == 0) {
         association->transport.last = UL_IO_OK;
         ul_io io = ul_transport_wait(&association->transport, timeout_ms);
         if (io == UL_IO_TIMEOUT)
@@ -223,15 +247,13 @@ try {
             return io_result(association, "waiting for a message", error);
         DUL_PDVLIST list;
         memset(&list, 0, sizeof list);
-        OFCondition condition = DUL_ReadPDVs(key, &list, DUL_BLOCK, 0);
+        OFCondition condition =
+            DUL_ReadPDVs(&association->dcmtk->DULassociation, &list, DUL_BLOCK, 0);
         if (condition != DUL_PDATAPDUARRIVED)
             return read_failure(association, condition, error);
+        take_pdvs(association);
     }
-    out->context_id = pdv.presentationContextID;
-    out->is_command = pdv.pdvType == DUL_COMMANDPDV;
-    out->is_last = pdv.lastPDV;
-    out->bytes = static_cast<const uint8_t *>(pdv.data);
-    out->nbytes = pdv.fragmentLength;
+    next_pdv(out, association);
     return UL_OK;
 } catch (...) {
     scp_fail(error, "out of memory while a PDU was read");

@@ -43,6 +43,8 @@ struct ul_association {
     scp_error request_error;
     uint8_t abort_source, abort_reason;
     bool abort_sent;
+    const uint8_t *next_pdv; /* in DCMTK's buffer, as are pdvs_left - 1 behind it */
+    int pdvs_left;
     bool pending;
     ul_association *older, *newer;
 };

@@ -8,6 +8,7 @@ enum {
     FIXED_BYTES = 68, /* version, reserved, AE titles, reserved */
     ITEM_APPLICATION_CONTEXT = 0x10,
     ITEM_PRESENTATION_CONTEXT = 0x20,
+    ITEM_PRESENTATION_CONTEXT_ANSWER = 0x21,
     ITEM_ABSTRACT_SYNTAX = 0x30,
     ITEM_TRANSFER_SYNTAX = 0x40,
     ITEM_USER_INFORMATION = 0x50,
@@ -156,6 +157,8 @@ static int check_item(item *it, seen *s, scp_error *error)
         return check_uid(it, "application context", error);
     case ITEM_PRESENTATION_CONTEXT:
         return check_context(&it->body, s, error);
+    case ITEM_PRESENTATION_CONTEXT_ANSWER: /* DCMTK would parse it, and leak where that fails */
+        return scp_fail(error, "presentation context item of an answer in a request");
     case ITEM_USER_INFORMATION:
         if (s->user_informations++ > 0)
             return scp_fail(error, "user information item twice");

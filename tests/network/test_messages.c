@@ -277,6 +277,44 @@ static void test_long_identifier(void **state)
     client_close(&client);
 }
 
+static void put_pdv(client_buffer *pdu, uint8_t context, uint8_t control, const uint8_t *bytes,
+                    size_t nbytes)
+{
+    const uint8_t head[6] = {0,       0,      (uint8_t)((nbytes + 2) >> 8), (uint8_t)(nbytes + 2),
+                             context, control};
+    const size_t needed = pdu->nbytes + sizeof head + nbytes;
+    pdu->bytes = realloc(pdu->bytes, needed);
+    assert_non_null(pdu->bytes);
+    memcpy(pdu->bytes + pdu->nbytes, head, sizeof head);
+    if (nbytes > 0)
+        memcpy(pdu->bytes + pdu->nbytes + sizeof head, bytes, nbytes);
+    pdu->nbytes = pdu->capacity = needed;
+}
+
+/* A request in one PDU, in pieces of several sizes. */
+static void test_many_pdvs_in_one_pdu(void **state)
+{
+    static const size_t cuts[] = {0, 3, 3, 40, 41, 60};
+    fixture *f = *state;
+    dimse_client client;
+    fixture_start(f);
+    fixture_open(f, &client);
+    client_buffer request = {0}, pdu = {0};
+    client_request(&request, ECHO_RQ, 21, VERIFICATION, false);
+    for (size_t i = 0; i + 1 < sizeof cuts / sizeof cuts[0]; i++)
+        put_pdv(&pdu, CONTEXT_ECHO, 1, request.bytes + cuts[i], cuts[i + 1] - cuts[i]);
+    put_pdv(&pdu, CONTEXT_ECHO, 3, request.bytes + 60, request.nbytes - 60);
+    const uint8_t head[6] = {4, 0, 0, 0, (uint8_t)(pdu.nbytes >> 8), (uint8_t)pdu.nbytes};
+    assert_true(client_write(client.fd, head, sizeof head));
+    assert_true(client_write(client.fd, pdu.bytes, pdu.nbytes));
+    fixture_expect(&client, ECHO_RQ, 0x0000);
+    assert_int_equal(client_u16(&client.message, 0x00000120, 0), 21);
+    assert_int_equal(client_release(&client), CLIENT_RELEASED);
+    client_close(&client);
+    free(request.bytes);
+    free(pdu.bytes);
+}
+
 /* ---- Broken rules: A-ABORT ---- */
 
 typedef struct violation {
@@ -480,6 +518,7 @@ int main(void)
         TEST(test_cancel),
         TEST(test_refused_requests),
         TEST(test_long_identifier),
+        TEST(test_many_pdvs_in_one_pdu),
         TEST(test_violations),
         TEST(test_interleaved),
         TEST(test_no_store_response),

@@ -75,6 +75,7 @@ static void test_faults(void **state)
                                       "allowed"),
         CASE("\x10\0\0\0\x10\0\0\0", "application context item twice"),
         CASE("\x20\0\0\3\1\0\0", "presentation context of 3 bytes"),
+        CASE("\x21\0\0\4\1\0\0\0", "presentation context item of an answer in a request"),
         CASE("\x20\0\0\4\2\0\0\0", "presentation context ID 2 is even"),
         CASE("\x20\0\0\4\1\0\0\0",
              "presentation context 1 with 0 abstract and 0 transfer syntaxes"),
