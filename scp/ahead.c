@@ -3,8 +3,9 @@
  * ahead.c - the queue of lists, and the workers that serve them in turn.
  *
  * Invariant: an item is in at most one slot of its list; a slot that is RUNNING belongs to one
- * worker, and its list is not freed before that worker is done. Items are made and dropped without
- * the lock.
+ * worker, and its list is not freed before that worker is done. At most nmakers items are being
+ * made, and no worker begins one while an owner waits to. Items are made and dropped without the
+ * lock.
  */
 #include "ahead.h"
 
@@ -37,11 +38,14 @@ struct ahead_list {
     const ahead_work *work;
     void *context;
     ahead_list *before, *after; /* in the queue */
-    pthread_cond_t changed;     /* a slot is no longer RUNNING */
+    pthread_cond_t changed;     /* a slot is no longer RUNNING, or granted */
     size_t turn;                /* the item taken last; AHEAD_NONE: none yet */
     ahead_wish wish;
     int64_t taken_ms;
     bool stalled;
+    bool had_own;            /* its owner has made an item */
+    bool granted;            /* its owner, who waited to make one, may */
+    ahead_list *next_waiter; /* behind it among those who wait */
     uint32_t nrunning;
     size_t nbytes;   /* of running and waiting items */
     size_t expected; /* what the next may have: as the last one */
@@ -54,7 +58,9 @@ struct ahead_pool {
     pthread_cond_t work;
     ahead_list *first, *last; /* whose turn it is stands first */
     uint32_t nidle;
-    uint64_t nbytes; /* of all lists */
+    uint32_t nmaking;    /* items being made, by workers and owners */
+    ahead_list *waiters; /* whose owners wait to make one, the longest waiting first */
+    uint64_t nbytes;     /* of all lists */
     bool closing;
     ahead_stats stats;
     uint32_t nworkers;
@@ -102,6 +108,8 @@ static bool has_room(const ahead_list *list)
     const ahead_pool *pool = list->pool;
     const uint64_t budget = pool->options.budget_bytes;
     const uint64_t share = budget / pool->stats.lists;
+    if (list->expected == 0 && list->nrunning > 0)
+        return false;
     if (list->nbytes + list->expected <= share)
         return true;
     return list->nbytes == 0 && (pool->nbytes == 0 || pool->nbytes + list->expected <= budget);
@@ -120,9 +128,47 @@ static size_t choose_item(ahead_list *list)
     return beyond != AHEAD_NONE && find_slot(list, beyond) == NULL ? beyond : AHEAD_NONE;
 }
 
+/* ---- Who makes; the lock is held ---- */
+
+static bool may_make(const ahead_pool *pool)
+{
+    return pool->nmaking < pool->options.nmakers && pool->waiters == NULL;
+}
+
+/* Takes the one out whose turn it is to make. */
+static ahead_list *next_maker(ahead_pool *pool)
+{
+    ahead_list **link = &pool->waiters;
+    for (ahead_list **at = link; *at != NULL; at = &(*at)->next_waiter) {
+        if (!(*at)->had_own) {
+            link = at;
+            break;
+        }
+    }
+    ahead_list *list = *link;
+    if (list != NULL)
+        *link = list->next_waiter;
+    return list;
+}
+
+static void end_making(ahead_pool *pool)
+{
+    ahead_list *next = next_maker(pool);
+    if (next != NULL) {
+        next->granted = true;
+        pthread_cond_broadcast(&next->changed);
+        return;
+    }
+    pool->nmaking--;
+    if (pool->nidle > 0)
+        pthread_cond_signal(&pool->work);
+}
+
 /* The next item of the list whose turn it is, in a slot; that list goes to the end. */
 static slot *begin_item(ahead_pool *pool, ahead_list **out)
 {
+    if (!may_make(pool))
+        return NULL;
     for (ahead_list *list = pool->first; list != NULL; list = list->after) {
         const size_t item = choose_item(list);
         slot *place = item != AHEAD_NONE ? free_slot(list) : NULL;
@@ -133,6 +179,7 @@ static slot *begin_item(ahead_pool *pool, ahead_list **out)
         list->nbytes += place->nbytes;
         pool->nbytes += place->nbytes;
         pool->stats.running++;
+        pool->nmaking++;
         dequeue(list);
         enqueue(list);
         *out = list;
@@ -186,6 +233,7 @@ static void make_item(ahead_pool *pool, ahead_list *list, slot *place)
     }
     list->nrunning--;
     pool->stats.running--;
+    end_making(pool);
     pthread_cond_broadcast(&list->changed);
 }
 
@@ -221,7 +269,7 @@ static void *worker_main(void *context)
             continue;
         }
         /* One wakes the next: there may be work for all, or for nobody else. */
-        if (pool->nidle > 0)
+        if (pool->nidle > 0 && may_make(pool))
             pthread_cond_signal(&pool->work);
         make_item(pool, list, place);
     }
@@ -255,6 +303,8 @@ ahead_pool *ahead_pool_create(const ahead_options *options)
     if (pool == NULL)
         return NULL;
     pool->options = *options;
+    if (pool->options.nmakers == 0)
+        pool->options.nmakers = nworkers + 1;
     if (pool->options.window > AHEAD_WINDOW_MAX)
         pool->options.window = AHEAD_WINDOW_MAX;
     pthread_condattr_t steady;
@@ -290,6 +340,8 @@ void ahead_get_stats(ahead_pool *pool, ahead_stats *stats)
 {
     pthread_mutex_lock(&pool->lock);
     *stats = pool->stats;
+    for (ahead_list *list = pool->waiters; list != NULL; list = list->next_waiter)
+        stats->owners_waiting++;
     for (ahead_list *list = pool->first; list != NULL; list = list->after) {
         for (size_t i = 0; i < NSLOTS; i++) {
             if (list->slots[i].state == SLOT_WAITING) {
@@ -363,7 +415,9 @@ void *ahead_take(ahead_list *list, size_t i, ahead_wish wish, int64_t now_ms)
     const bool is_slow = pool->options.stall_ms != 0 && list->turn != AHEAD_NONE &&
                          now_ms - list->taken_ms > pool->options.stall_ms;
     list->turn = i;
-    list->wish = is_slow ? (ahead_wish){0, 0, AHEAD_NONE} : wish;
+    list->wish = is_slow ? (ahead_wish){0, 0, AHEAD_NONE, 0} : wish;
+    if (wish.nbytes > 0)
+        list->expected = wish.nbytes;
     if (list->wish.end > i + pool->options.window + 1)
         list->wish.end = i + pool->options.window + 1;
     assert(list->wish.first > i || list->wish.first >= list->wish.end);
@@ -374,7 +428,7 @@ void *ahead_take(ahead_list *list, size_t i, ahead_wish wish, int64_t now_ms)
             list->slots[k].state = SLOT_FREE;
     }
     slot *place = find_slot(list, i);
-    if (pool->nidle > 0 && choose_item(list) != AHEAD_NONE)
+    if (pool->nidle > 0 && may_make(pool) && choose_item(list) != AHEAD_NONE)
         pthread_cond_signal(&pool->work);
     while (place != NULL && place->state == SLOT_RUNNING)
         pthread_cond_wait(&list->changed, &pool->lock);
@@ -389,6 +443,33 @@ void *ahead_take(ahead_list *list, size_t i, ahead_wish wish, int64_t now_ms)
     }
     pthread_mutex_unlock(&pool->lock);
     return made;
+}
+
+void ahead_begin_own(ahead_list *list)
+{
+    ahead_pool *pool = list->pool;
+    pthread_mutex_lock(&pool->lock);
+    if (may_make(pool)) {
+        pool->nmaking++;
+    } else {
+        ahead_list **link = &pool->waiters;
+        while (*link != NULL)
+            link = &(*link)->next_waiter;
+        list->next_waiter = NULL;
+        *link = list;
+        while (!list->granted)
+            pthread_cond_wait(&list->changed, &pool->lock);
+        list->granted = false;
+    }
+    list->had_own = true;
+    pthread_mutex_unlock(&pool->lock);
+}
+
+void ahead_end_own(ahead_list *list)
+{
+    pthread_mutex_lock(&list->pool->lock);
+    end_making(list->pool);
+    pthread_mutex_unlock(&list->pool->lock);
 }
 
 void ahead_drop_stalled(ahead_pool *pool, int64_t since_ms)

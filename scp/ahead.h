@@ -7,6 +7,10 @@
  * bounds of items and bytes. What was made waits for its turn; it is dropped where the list is
  * closed or its owner takes nothing any more.
  *
+ * Making takes processors and memory: the items made at a time are bounded, those included that an
+ * owner makes himself because their turn has come. They go first; of them, an owner's first item
+ * goes before all.
+ *
  * Knows nothing of what an item is. Threads: a pool belongs to all, a list to one thread.
  */
 #ifndef AHEAD_H
@@ -24,6 +28,7 @@ typedef struct ahead_list ahead_list;
 
 typedef struct ahead_options {
     uint32_t nworkers;     /* 0: one for each processor */
+    uint32_t nmakers;      /* items made at a time, by workers and owners; 0: the workers and one */
     uint32_t window;       /* items that may wait for their turn in one list */
     uint64_t budget_bytes; /* of all that wait; each list has an equal share, one item at least */
     int64_t stall_ms;      /* an owner who takes nothing for so long loses what waits; 0: never */
@@ -31,7 +36,7 @@ typedef struct ahead_options {
 
 #define AHEAD_OPTIONS_INIT                                                                         \
     {                                                                                              \
-        0, 8, 32u << 20, 500                                                                       \
+        0, 0, 8, 32u << 20, 500                                                                    \
     }
 
 typedef struct ahead_work {
@@ -52,15 +57,20 @@ ahead_list *ahead_list_open(ahead_pool *pool, const ahead_work *work, void *cont
 /* Drops what waits, and waits for what is being made: one item for each worker at most. */
 void ahead_list_close(ahead_list *list);
 
-/* What to make while item i is used. */
+/* What to make while item i is used. Of unknown size, a list's items are made one at a time. */
 typedef struct ahead_wish {
     size_t first, end; /* items after i from first to before end; the window bounds them */
     size_t beyond;     /* and this later one; AHEAD_NONE: none */
+    size_t nbytes;     /* what each may have; 0: as those before, or unknown */
 } ahead_wish;
 
 /* Item i, which is now the caller's to drop; NULL where nobody has begun it: the caller makes it
    himself. Each i is to be taken once, in order. now_ms: on a steady clock. */
 void *ahead_take(ahead_list *list, size_t i, ahead_wish wish, int64_t now_ms);
+
+/* Around the owner's own making of an item: waits till there are not too many at it. */
+void ahead_begin_own(ahead_list *list);
+void ahead_end_own(ahead_list *list);
 
 /* Drops what waits in lists from which nothing was taken since that time; they go on with their
    owner's next take. Workers call it by themselves where stall_ms is not 0. */
@@ -68,10 +78,11 @@ void ahead_drop_stalled(ahead_pool *pool, int64_t since_ms);
 
 typedef struct ahead_stats {
     uint64_t lists, waiting, waiting_bytes, running;
-    uint64_t made;     /* by workers */
-    uint64_t used;     /* of those: taken by the owner */
-    uint64_t dropped;  /* of those: not taken */
-    uint64_t deferred; /* make gave false */
+    uint64_t owners_waiting; /* to make an item themselves */
+    uint64_t made;           /* by workers */
+    uint64_t used;           /* of those: taken by the owner */
+    uint64_t dropped;        /* of those: not taken */
+    uint64_t deferred;       /* make gave false */
 } ahead_stats;
 
 void ahead_get_stats(ahead_pool *pool, ahead_stats *stats);

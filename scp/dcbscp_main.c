@@ -24,6 +24,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -132,6 +133,12 @@ static int check_archives(const scp_options *options, scp_error *error)
     return 0;
 }
 
+/* Each of glibc's arenas keeps what was freed in it; decoding frees much, in many threads. */
+static void keep_memory_together(void)
+{
+    mallopt(M_ARENA_MAX, 4);
+}
+
 static int start_reading(node_parts *parts, const scp_options *options, scp_error *error)
 {
     dcb_error reason = DCB_ERROR_INIT;
@@ -213,6 +220,7 @@ static int serve(const scp_options *options)
     node_parts parts = {0};
     log_configure(options->log_level, options->log_format);
     allow_open_files();
+    keep_memory_together();
     if (watch_signals(&stop, &error) != 0) {
         fprintf(stderr, "dcbscp: %s\n", error.message);
         return EXIT_FAILED;

@@ -40,6 +40,7 @@ struct retrieval {
     uint32_t nreleased;    /* files behind us */
     dcb_encoding encoding; /* of the last instance: the next ones will have it, too */
     size_t cached;         /* instances before this one are sent, or were in the cache */
+    size_t nbytes;         /* of the last instance */
     size_t needed;         /* instances before this one are read or the system was told of them */
     pthread_mutex_t lock;  /* files */
     pthread_cond_t opened;
@@ -173,6 +174,14 @@ static bool make(retrieval_instance *out, retrieval *r, size_t i, bool may_wait)
 
 /* ---- Before their turn ---- */
 
+static size_t instance_nbytes(const retrieval_instance *instance)
+{
+    size_t nbytes = 0;
+    if (instance->frame != NULL)
+        dcb_frame_part10(instance->frame, &nbytes);
+    return sizeof *instance + nbytes;
+}
+
 static bool make_ahead(void *context, size_t i, void **made, size_t *nbytes)
 {
     retrieval_instance *instance = malloc(sizeof *instance);
@@ -181,12 +190,7 @@ static bool make_ahead(void *context, size_t i, void **made, size_t *nbytes)
         return false;
     }
     *made = instance;
-    *nbytes = sizeof *instance;
-    if (instance->frame != NULL) {
-        size_t frame_nbytes;
-        dcb_frame_part10(instance->frame, &frame_nbytes);
-        *nbytes += frame_nbytes;
-    }
+    *nbytes = instance_nbytes(instance);
     return true;
 }
 
@@ -228,6 +232,7 @@ static ahead_wish wish_after(retrieval *r, size_t i)
     ahead_wish wish = {.beyond = next < r->list->nfiles ? instance_list_first(r->list, next)
                                                         : AHEAD_NONE};
     if (decodes(r)) {
+        wish.nbytes = r->nbytes;
         wish.first = first_missing(r, i);
         wish.end = r->list->count;
     }
@@ -261,12 +266,31 @@ static void tell_needs(retrieval *r, size_t i)
     }
 }
 
+/* Decoding waits for its turn among all retrievals; what is there is only taken. */
+static void make_in_turn(retrieval_instance *out, retrieval *r, size_t i)
+{
+    const open_file *file;
+    const bool decode =
+        r->ahead != NULL && decodes(r) &&
+        !(get_file(&file, r, i, true) && file->series != NULL &&
+          dcb_series_has_frame(file->series, instance_list_frame(r->list, i), r->encoding));
+    if (decode)
+        ahead_begin_own(r->ahead);
+    make(out, r, i, true);
+    if (decode)
+        ahead_end_own(r->ahead);
+}
+
 void retrieval_get(retrieval_instance *out, retrieval *r, size_t i)
 {
     release_files_before(r, i);
-    if (i == 0)
-        look_at_first(r);
     retrieval_instance *made = NULL;
+    if (i == 0) {
+        /* The peer waits for it: nothing else of his is made at the same time. */
+        look_at_first(r);
+        make_in_turn(out, r, i);
+        r->nbytes = instance_nbytes(out);
+    }
     if (r->ahead != NULL) {
         struct timespec now;
         clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
@@ -275,11 +299,13 @@ void retrieval_get(retrieval_instance *out, retrieval *r, size_t i)
     }
     if (made != NULL)
         *out = *made;
-    else
-        make(out, r, i, true);
+    else if (i > 0)
+        make_in_turn(out, r, i);
     free(made);
-    if (out->frame != NULL)
+    if (out->frame != NULL) {
         r->encoding = out->context.encoding;
+        r->nbytes = instance_nbytes(out);
+    }
     tell_needs(r, i);
 }
 

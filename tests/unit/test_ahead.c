@@ -57,7 +57,7 @@ static const ahead_work work = {make, drop};
 
 static ahead_pool *make_pool(uint32_t nworkers, uint32_t window, uint64_t budget)
 {
-    const ahead_options options = {nworkers, window, budget, 0};
+    const ahead_options options = {nworkers, nworkers, window, budget, 0};
     ahead_pool *pool = ahead_pool_create(&options);
     assert_non_null(pool);
     norder = 0;
@@ -93,7 +93,7 @@ static void await(ahead_pool *pool, uint64_t count)
 /* Takes item i and wishes for those that follow. */
 static void *take(ahead_list *list, size_t i, size_t count, int64_t now_ms)
 {
-    return ahead_take(list, i, (ahead_wish){i + 1, i + 1 + count, AHEAD_NONE}, now_ms);
+    return ahead_take(list, i, (ahead_wish){i + 1, i + 1 + count, AHEAD_NONE, 100}, now_ms);
 }
 
 static size_t item_of(const source *from, const void *made)
@@ -210,6 +210,59 @@ static void test_turn_comes_early(void **state)
     ahead_pool_close(pool);
 }
 
+/* Owners who make items themselves: as many at a time as there are workers, the new one first, and
+   before what workers would begin. */
+typedef struct owner {
+    ahead_list *list;
+    char name;
+    pthread_t thread;
+} owner;
+
+static void *make_own(void *context)
+{
+    const owner *self = context;
+    ahead_begin_own(self->list);
+    pthread_mutex_lock(&order_lock);
+    order[norder++] = self->name;
+    pthread_mutex_unlock(&order_lock);
+    ahead_end_own(self->list);
+    return NULL;
+}
+
+static void start_owner(owner *who, ahead_pool *pool, uint64_t nwaiting)
+{
+    assert_int_equal(pthread_create(&who->thread, NULL, make_own, who), 0);
+    while (stats_of(pool).owners_waiting < nwaiting)
+        sched_yield();
+}
+
+static void test_own_items_in_turn(void **state)
+{
+    (void)state;
+    ahead_pool *pool = make_pool(1, 4, 1 << 20);
+    source from = {.number = 7};
+    owner owners[] = {{.name = 'a'}, {.name = 'b'}, {.name = 'c'}, {.name = 'd'}};
+    for (int i = 0; i < 4; i++)
+        owners[i].list = open_list(pool, &from);
+    make_own(&owners[0]);
+    make_own(&owners[1]);
+    ahead_begin_own(owners[3].list); /* the only processor is taken */
+    take(owners[0].list, 0, 2, 0);   /* so no worker begins */
+    start_owner(&owners[0], pool, 1);
+    start_owner(&owners[1], pool, 2);
+    start_owner(&owners[2], pool, 3); /* new: before the two */
+    assert_int_equal(stats_of(pool).running, 0);
+    ahead_end_own(owners[3].list);
+    for (int i = 0; i < 3; i++)
+        pthread_join(owners[i].thread, NULL);
+    await(pool, 2);
+    order[norder] = '\0';
+    assert_string_equal(order, "abcab77");
+    for (int i = 0; i < 4; i++)
+        ahead_list_close(owners[i].list);
+    ahead_pool_close(pool);
+}
+
 static void test_put_off(void **state)
 {
     (void)state;
@@ -235,11 +288,11 @@ static void test_some_are_there(void **state)
     ahead_pool *pool = make_pool(2, 4, 1 << 20);
     source from = {.number = 0};
     ahead_list *list = open_list(pool, &from);
-    assert_null(ahead_take(list, 0, (ahead_wish){3, 90, AHEAD_NONE}, 0));
+    assert_null(ahead_take(list, 0, (ahead_wish){3, 90, AHEAD_NONE, 0}, 0));
     await(pool, 2);
     assert_int_equal(from.made[1] + from.made[2], 0);
     assert_int_equal(from.made[3] + from.made[4], 2);
-    assert_null(ahead_take(list, 1, (ahead_wish){8, 90, AHEAD_NONE}, 0)); /* out of the window */
+    assert_null(ahead_take(list, 1, (ahead_wish){8, 90, AHEAD_NONE, 0}, 0)); /* out of the window */
     ahead_list_close(list);
     assert_int_equal(stats_of(pool).made, 2);
     ahead_pool_close(pool);
@@ -251,7 +304,7 @@ static void test_beyond(void **state)
     ahead_pool *pool = make_pool(2, 16, 1 << 20);
     source from = {.number = 0};
     ahead_list *list = open_list(pool, &from);
-    const ahead_wish far = {0, 0, 40};
+    const ahead_wish far = {0, 0, 40, 0};
     ahead_take(list, 0, far, 0);
     await(pool, 1);
     for (size_t i = 1; i < 40; i++)
@@ -295,7 +348,7 @@ static void test_slow_owner(void **state)
 {
     (void)state;
     const int64_t later = INT64_C(1) << 60; /* than any time that the workers know */
-    const ahead_options options = {1, 4, 1 << 20, 1000};
+    const ahead_options options = {1, 1, 4, 1 << 20, 1000};
     ahead_pool *pool = ahead_pool_create(&options);
     source from = {.number = 0};
     ahead_list *list = open_list(pool, &from);
@@ -338,7 +391,7 @@ static void test_close_waits(void **state)
 static void test_no_memory(void **state)
 {
     (void)state;
-    const ahead_options options = {2, 4, 1 << 20, 0};
+    const ahead_options options = {2, 0, 4, 1 << 20, 0};
     for (unsigned n = 1; n <= 2; n++) { /* the pool, its first thread */
         fail_alloc_at(n);
         ahead_pool *pool = ahead_pool_create(&options);
@@ -365,12 +418,12 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_window),        cmocka_unit_test(test_bytes),
-        cmocka_unit_test(test_lists_in_turn), cmocka_unit_test(test_turn_comes_early),
-        cmocka_unit_test(test_put_off),       cmocka_unit_test(test_some_are_there),
-        cmocka_unit_test(test_beyond),        cmocka_unit_test(test_stalled),
-        cmocka_unit_test(test_slow_owner),    cmocka_unit_test(test_close_waits),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_window),         cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_lists_in_turn),  cmocka_unit_test(test_turn_comes_early),
+        cmocka_unit_test(test_put_off),        cmocka_unit_test(test_own_items_in_turn),
+        cmocka_unit_test(test_some_are_there), cmocka_unit_test(test_beyond),
+        cmocka_unit_test(test_stalled),        cmocka_unit_test(test_slow_owner),
+        cmocka_unit_test(test_close_waits),    cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,7 +60,7 @@ static void begin(setting *s, const char *syntax, uint32_t window, uint64_t cach
     dcb_open_options open = DCB_OPEN_OPTIONS_INIT;
     open.cache = s->cache;
     assert_int_equal(series_pool_create(&s->node.series, 8, &open, NULL), DCB_OK);
-    const ahead_options ahead = {2, window, 64 << 20, 0};
+    const ahead_options ahead = {2, 0, window, 64 << 20, 0};
     s->node.ahead = ahead_pool_create(&ahead);
     assert_non_null(s->node.ahead);
     s->context = (ul_context){.id = 3, .peer_is_scp = true};
