@@ -2,16 +2,18 @@
 /*
  * bench_sender.c - the ceiling: a server that sends ready bytes and awaits a C-STORE-RSP for each.
  *
- *     bench_sender NBYTES COUNT
+ *     bench_sender NBYTES COUNT [ADDRESS]
  *
- * Prints its port. To each association and each request on it, it sends COUNT instances of NBYTES,
- * as C-STORE-RQ in PDUs as large as the peer takes, one sendmsg for each instance, then a final
- * response. It reads no metadata, checks nothing and decodes nothing: what it reaches is what this
- * machine, its kernel and the client allow. Each instance has bytes of its own, as a server's would:
- * one buffer sent again and again stays in the processor's cache and tells of nothing.
+ * Listens on the address (127.0.0.1) and prints its port. To each association and each request on
+ * it, it sends COUNT instances of NBYTES, as C-STORE-RQ in PDUs as large as the peer takes, one
+ * sendmsg for each instance, then a final response. It reads no metadata, checks nothing and
+ * decodes nothing: what it reaches is what this machine, its kernel and the client allow. Each
+ * instance has bytes of its own, as a server's would: one buffer sent again and again stays in the
+ * processor's cache and tells of nothing.
  *
  * One thread for each association; ended by a signal.
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -241,8 +243,8 @@ static void *serve(void *context)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fputs("usage: bench_sender NBYTES COUNT\n", stderr);
+    if (argc < 3) {
+        fputs("usage: bench_sender NBYTES COUNT [ADDRESS]\n", stderr);
         return 2;
     }
     payload_nbytes = strtoul(argv[1], NULL, 10) & ~1ul;
@@ -255,7 +257,10 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t nbytes = sizeof address;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (inet_pton(AF_INET, argc > 3 ? argv[3] : "127.0.0.1", &address.sin_addr) != 1) {
+        fprintf(stderr, "bench_sender: %s is no IPv4 address\n", argv[3]);
+        return 2;
+    }
     const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (listener < 0 || bind(listener, (struct sockaddr *)&address, sizeof address) != 0 ||
         listen(listener, 128) != 0 ||

@@ -83,8 +83,9 @@ class Dcbscp(Server):
 class Sender(Server):
     """Ready bytes, a response awaited for each instance."""
 
-    def __init__(self, build, nbytes, count=200):
-        super().__init__([build / "tests/bench_sender", nbytes, count])
+    def __init__(self, build, nbytes, count=200, host="127.0.0.1", prefix=()):
+        super().__init__([build / "tests/bench_sender", nbytes, count, host], prefix=prefix)
+        self.host = host
         self.port = int(self.process.stdout.readline())
 
 
