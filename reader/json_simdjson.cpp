@@ -7,9 +7,11 @@
  */
 #include "json.h"
 
+#include <atomic>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 
 #include <simdjson.h>
 
@@ -21,8 +23,51 @@ extern "C" {
 
 namespace dom = simdjson::dom;
 
+namespace
+{
+
+/* A parser's buffers are ten times the text and are needed for a moment: faulting their pages in
+   anew took a fifth of opening a file. So those of the last documents are kept, large ones not. */
+constexpr size_t kept_parsers = 2;
+constexpr size_t max_kept_capacity = size_t{1} << 20;
+
+std::atomic<dom::parser *> kept[kept_parsers];
+
+std::unique_ptr<dom::parser> take_parser()
+{
+    for (auto &place : kept)
+        if (dom::parser *parser = place.exchange(nullptr))
+            return std::unique_ptr<dom::parser>(parser);
+    return std::make_unique<dom::parser>();
+}
+
+void keep_parser(std::unique_ptr<dom::parser> parser)
+{
+    if (parser->capacity() > max_kept_capacity)
+        return;
+    for (auto &place : kept) {
+        dom::parser *empty = nullptr;
+        if (place.compare_exchange_strong(empty, parser.get())) {
+            parser.release();
+            return;
+        }
+    }
+}
+
+/* Below this simdjson would allocate anew, with its own limit of depth. */
+constexpr size_t min_capacity = 64;
+
+simdjson::error_code make_room(dom::parser *parser, size_t nbytes, size_t max_depth)
+{
+    if (nbytes <= parser->capacity() && max_depth == parser->max_depth())
+        return simdjson::SUCCESS;
+    return parser->allocate(nbytes < min_capacity ? min_capacity : nbytes, max_depth);
+}
+
+} // namespace
+
 struct dcb__json_document {
-    dom::parser parser;
+    std::unique_ptr<dom::parser> parser = take_parser();
     dcb__arena arena{};
     dcb__json root{};
 
@@ -33,6 +78,7 @@ struct dcb__json_document {
     ~dcb__json_document()
     {
         dcb__arena_free(&arena);
+        keep_parser(std::move(parser));
     }
     dcb__json_document(const dcb__json_document &) = delete;
     dcb__json_document &operator=(const dcb__json_document &) = delete;
@@ -146,9 +192,6 @@ class converter
     dcb__arena *arena_;
 };
 
-/* Below this simdjson would allocate anew, with its own limit of depth. */
-constexpr size_t min_capacity = 64;
-
 bool may_be_repaired(simdjson::error_code code)
 {
     return code != simdjson::SUCCESS && code != simdjson::MEMALLOC &&
@@ -160,11 +203,11 @@ dcb_status parse(dcb__json_document **out, const uint8_t *bytes, size_t nbytes, 
                  const char *what, uint64_t offset, dcb_error *error)
 {
     auto document = std::make_unique<dcb__json_document>();
-    simdjson::error_code code =
-        document->parser.allocate(nbytes < min_capacity ? min_capacity : nbytes, max_depth);
+    dom::parser *parser = document->parser.get();
+    simdjson::error_code code = make_room(parser, nbytes, max_depth);
     dom::element root;
     if (code == simdjson::SUCCESS)
-        code = document->parser.parse(bytes, nbytes, false).get(root);
+        code = parser->parse(bytes, nbytes, false).get(root);
     if (may_be_repaired(code)) {
         bool changed = false;
         size_t repaired_nbytes = 0;
@@ -173,10 +216,9 @@ dcb_status parse(dcb__json_document **out, const uint8_t *bytes, size_t nbytes, 
         if (changed && repaired == nullptr)
             return dcb__fail_no_memory(error, nbytes);
         if (repaired != nullptr) {
-            code = document->parser.allocate(
-                repaired_nbytes < min_capacity ? min_capacity : repaired_nbytes, max_depth);
+            code = make_room(parser, repaired_nbytes, max_depth);
             if (code == simdjson::SUCCESS)
-                code = document->parser.parse(repaired.get(), repaired_nbytes, false).get(root);
+                code = parser->parse(repaired.get(), repaired_nbytes, false).get(root);
         }
     }
     if (code == simdjson::MEMALLOC)

@@ -22,7 +22,9 @@ typedef struct compiler {
     dcb__text_form text;
     uint8_t *utf8_slices; /* set where a slice's text does not fit; NULL in the UTF-8 form */
     bool any_utf8_slice;
-    dcb__writer shared, values, scratch;
+    dcb__writer shared, values, places, scratch;
+    uint32_t *starts; /* of the column under way: nslices + 1 */
+    uint8_t *lengths; /* the same: nslices, rounded up */
     dcb_error *error;
 } compiler;
 
@@ -32,7 +34,7 @@ static void form_free(dcb__form *form)
         return;
     free(form->shared);
     free(form->columns);
-    free(form->starts);
+    free(form->places);
     free(form->values);
     free(form);
 }
@@ -67,11 +69,54 @@ static dcb_status append_slice(compiler *c, const dcb__entry *entry, uint32_t sl
     return DCB_OK;
 }
 
-static dcb_status add_column(compiler *c, dcb__form *form, const dcb__entry *entry,
-                             uint32_t *starts)
+/* Where the values of a column lie, as dcb__column keeps it, appended to the places. starts is as
+   of a wide column. */
+static void add_places(compiler *c, dcb__column *column)
 {
-    dcb__column *column = &form->columns[form->ncolumns++];
-    *column = (dcb__column){entry->tag, entry->vr, starts};
+    const uint32_t *starts = c->starts;
+    for (uint32_t i = 0; i < c->nslices && !column->wide; i++)
+        column->wide = (starts[i] & DCB_COLUMN_ABSENT) == 0 &&
+                       (starts[i + 1] & ~DCB_COLUMN_ABSENT) - starts[i] >= 2 * 0xFFu;
+    if (column->wide) {
+        dcb__writer_append(&c->places, starts, ((size_t)c->nslices + 1) * sizeof *starts);
+        return;
+    }
+    for (uint32_t i = 0; i < c->nslices; i += DCB_COLUMN_GROUP) {
+        uint32_t start = starts[i] & ~DCB_COLUMN_ABSENT;
+        dcb__writer_append(&c->places, &start, sizeof start);
+    }
+    size_t nbytes = c->nslices;
+    for (uint32_t i = 0; i < c->nslices; i++) {
+        bool absent = (starts[i] & DCB_COLUMN_ABSENT) != 0;
+        uint32_t length = (starts[i + 1] & ~DCB_COLUMN_ABSENT) - starts[i];
+        c->lengths[i] = absent ? DCB_COLUMN_ABSENT_SHORT : (uint8_t)(length / 2);
+    }
+    while (nbytes % sizeof *starts != 0)
+        c->lengths[nbytes++] = 0;
+    dcb__writer_append(&c->places, c->lengths, nbytes);
+}
+
+/* The writer's buffer moved while it grew: only now the columns can point into it. */
+static void point_columns(dcb__form *form, uint32_t nslices)
+{
+    const uint8_t *at = form->places;
+    uint32_t ngroups = (nslices + DCB_COLUMN_GROUP - 1) / DCB_COLUMN_GROUP;
+    for (uint32_t i = 0; i < form->ncolumns; i++) {
+        dcb__column *column = &form->columns[i];
+        column->starts = (const uint32_t *)(const void *)at;
+        if (column->wide) {
+            at += ((size_t)nslices + 1) * sizeof *column->starts;
+        } else {
+            column->lengths = at + ngroups * sizeof *column->starts;
+            at = column->lengths + nslices;
+            at += (size_t)(form->places - at) % sizeof *column->starts;
+        }
+    }
+}
+
+static dcb_status add_column(compiler *c, dcb__form *form, const dcb__entry *entry)
+{
+    uint32_t *starts = c->starts;
     for (uint32_t i = 0; i < c->nslices; i++) {
         bool absent = false;
         starts[i] = (uint32_t)c->values.nbytes;
@@ -82,6 +127,34 @@ static dcb_status add_column(compiler *c, dcb__form *form, const dcb__entry *ent
             starts[i] |= DCB_COLUMN_ABSENT;
     }
     starts[c->nslices] = (uint32_t)c->values.nbytes;
+    dcb__column *column = &form->columns[form->ncolumns++];
+    *column = (dcb__column){.tag = entry->tag, .vr = entry->vr};
+    add_places(c, column);
+    return DCB_OK;
+}
+
+/* A series stays open for long: gives back what growing took. */
+static uint8_t *shrink(uint8_t *bytes, size_t nbytes)
+{
+    uint8_t *smaller = realloc(bytes, nbytes > 0 ? nbytes : 1);
+    return smaller != NULL ? smaller : bytes;
+}
+
+static dcb_status finish_form(compiler *c, dcb__form *form)
+{
+    size_t values_nbytes = 0, places_nbytes = 0;
+    dcb_status status =
+        dcb__writer_finish(&form->shared, &form->shared_nbytes, &c->shared, c->error);
+    if (status == DCB_OK)
+        status = dcb__writer_finish(&form->values, &values_nbytes, &c->values, c->error);
+    if (status == DCB_OK)
+        status = dcb__writer_finish(&form->places, &places_nbytes, &c->places, c->error);
+    if (status != DCB_OK)
+        return status;
+    form->shared = shrink(form->shared, form->shared_nbytes);
+    form->values = shrink(form->values, values_nbytes);
+    form->places = shrink(form->places, places_nbytes);
+    point_columns(form, c->nslices);
     return DCB_OK;
 }
 
@@ -90,34 +163,19 @@ static dcb_status compile_entries(compiler *c, dcb__form *form)
     uint32_t ncolumns = 0;
     for (uint32_t i = 0; i < c->entries->count; i++)
         ncolumns += dcb__entry_is_per_slice(&c->entries->list[i]);
-    size_t nstarts = ncolumns * ((size_t)c->nslices + 1);
     form->columns = malloc((ncolumns + 1) * sizeof *form->columns);
-    form->starts = malloc((nstarts + 1) * sizeof *form->starts);
-    if (form->columns == NULL || form->starts == NULL)
-        return dcb__fail_no_memory(c->error, nstarts * sizeof *form->starts);
+    if (form->columns == NULL)
+        return dcb__fail_no_memory(c->error, ncolumns * sizeof *form->columns);
     for (uint32_t i = 0; i < c->entries->count; i++) {
         const dcb__entry *entry = &c->entries->list[i];
-        dcb_status status;
-        if (dcb__entry_is_per_slice(entry))
-            status = add_column(c, form, entry,
-                                form->starts + form->ncolumns * ((size_t)c->nslices + 1));
-        else
-            status = dcb__entry_write(&c->shared, &c->scratch, entry, &c->text, c->error);
+        dcb_status status =
+            dcb__entry_is_per_slice(entry)
+                ? add_column(c, form, entry)
+                : dcb__entry_write(&c->shared, &c->scratch, entry, &c->text, c->error);
         if (status != DCB_OK)
             return status;
     }
-    size_t nbytes = 0;
-    dcb_status status =
-        dcb__writer_finish(&form->shared, &form->shared_nbytes, &c->shared, c->error);
-    if (status == DCB_OK)
-        status = dcb__writer_finish(&form->values, &nbytes, &c->values, c->error);
-    if (status == DCB_OK) { /* a series stays open for long: give back what growing took */
-        uint8_t *shared = realloc(form->shared, form->shared_nbytes > 0 ? form->shared_nbytes : 1);
-        uint8_t *values = realloc(form->values, nbytes > 0 ? nbytes : 1);
-        form->shared = shared != NULL ? shared : form->shared;
-        form->values = values != NULL ? values : form->values;
-    }
-    return status;
+    return finish_form(c, form);
 }
 
 static dcb_status compile_form(dcb__form **out, compiler *c)
@@ -125,9 +183,16 @@ static dcb_status compile_form(dcb__form **out, compiler *c)
     dcb__writer_init(&c->shared, DCB_SYNTAX_EXPLICIT_LE);
     dcb__writer_init(&c->values, DCB_SYNTAX_EXPLICIT_LE);
     dcb__writer_init(&c->scratch, DCB_SYNTAX_EXPLICIT_LE);
+    dcb__writer_init(&c->places, DCB_SYNTAX_EXPLICIT_LE);
     dcb__form *form = calloc(1, sizeof *form);
-    dcb_status status =
-        form == NULL ? dcb__fail_no_memory(c->error, sizeof *form) : compile_entries(c, form);
+    c->starts = malloc(((size_t)c->nslices + 1) * sizeof *c->starts);
+    c->lengths = malloc((size_t)c->nslices + sizeof *c->starts);
+    dcb_status status = form == NULL || c->starts == NULL || c->lengths == NULL
+                            ? dcb__fail_no_memory(c->error, c->nslices * sizeof *c->starts)
+                            : compile_entries(c, form);
+    free(c->starts);
+    free(c->lengths);
+    dcb__writer_free(&c->places);
     dcb__writer_free(&c->shared);
     dcb__writer_free(&c->values);
     dcb__writer_free(&c->scratch);
@@ -221,13 +286,21 @@ static bool copy_uid(char **end, const char **out, const dcb__entry *entry, uint
     return true;
 }
 
+static size_t uid_room(const dcb__entry *entry, uint32_t slice)
+{
+    const char *text = dcb__entry_text(entry, slice);
+    return text == NULL ? 1 : strlen(text) + 1;
+}
+
 static dcb_status copy_uids(dcb__model *model, const dcb__entries *entries, dcb_error *error)
 {
     const dcb__entry *class_uid = dcb__entry_find(entries, DCB_TAG(0x0008, 0x0016));
     const dcb__entry *instance_uid = dcb__entry_find(entries, DCB_TAG(0x0008, 0x0018));
     const size_t n = model->nslices;
     bool classes_differ = class_uid != NULL && dcb__entry_is_per_slice(class_uid);
-    size_t room = (MAX_UID + 1) * (n + (classes_differ ? n : 1) + 2);
+    size_t room = 3 * (MAX_UID + 1);
+    for (uint32_t i = 0; i < n; i++)
+        room += uid_room(instance_uid, i) + (classes_differ ? uid_room(class_uid, i) : 0);
     char *end = model->uids = malloc(room);
     model->class_uids = malloc(n * sizeof *model->class_uids);
     model->instance_uids = malloc(n * sizeof *model->instance_uids);

@@ -13,22 +13,27 @@
 
 #include "meta.h"
 
-/* One element's values: slice i's are values[start(i)..start(i+1)), even in length, little endian.
- */
+/* One element's values, one after the other in form->values, even in length, little endian. Where
+   slices' values begin takes more memory than most values: so lengths are kept in bytes, and where
+   every 16th value begins. */
 typedef struct dcb__column {
     uint32_t tag;
     dcb_vr vr;
-    const uint32_t *starts; /* nslices + 1; DCB_COLUMN_ABSENT is set where slice i lacks it */
+    bool wide; /* some value is too long for that: starts has nslices + 1 entries */
+    const uint32_t *starts;
+    const uint8_t *lengths; /* nslices, in units of 2 bytes; NULL where wide */
 } dcb__column;
 
-#define DCB_COLUMN_ABSENT 0x80000000u
+#define DCB_COLUMN_GROUP        16u
+#define DCB_COLUMN_ABSENT       0x80000000u /* in wide starts: the slice lacks the element */
+#define DCB_COLUMN_ABSENT_SHORT 0xFFu       /* in lengths */
 
 typedef struct dcb__form {
     uint8_t *shared; /* Explicit VR Little Endian, defined lengths, ascending tags */
     size_t shared_nbytes;
     dcb__column *columns; /* ascending tags, none of them in shared */
     uint32_t ncolumns;
-    uint32_t *starts; /* of all columns */
+    uint8_t *places; /* starts and lengths of all columns */
     uint8_t *values;
 } dcb__form;
 
@@ -53,10 +58,21 @@ const dcb__form *dcb__model_form(const dcb__model *model, uint32_t slice);
 static inline const uint8_t *dcb__column_value(const dcb__form *form, const dcb__column *column,
                                                uint32_t slice, size_t *nbytes)
 {
-    uint32_t start = column->starts[slice], end = column->starts[slice + 1] & ~DCB_COLUMN_ABSENT;
-    if (start & DCB_COLUMN_ABSENT)
+    if (column->wide) {
+        uint32_t start = column->starts[slice];
+        uint32_t end = column->starts[slice + 1] & ~DCB_COLUMN_ABSENT;
+        if (start & DCB_COLUMN_ABSENT)
+            return NULL;
+        *nbytes = end - start;
+        return form->values + start;
+    }
+    const uint8_t *lengths = column->lengths;
+    if (lengths[slice] == DCB_COLUMN_ABSENT_SHORT)
         return NULL;
-    *nbytes = end - start;
+    size_t start = column->starts[slice / DCB_COLUMN_GROUP];
+    for (uint32_t i = slice - slice % DCB_COLUMN_GROUP; i < slice; i++)
+        start += lengths[i] == DCB_COLUMN_ABSENT_SHORT ? 0 : 2u * lengths[i];
+    *nbytes = 2u * lengths[slice];
     return form->values + start;
 }
 

@@ -10,6 +10,7 @@
  */
 #include "value_text.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -75,8 +76,12 @@ static size_t short_decimal(char *text, double value)
         double scaled = magnitude * powers[k];
         if (scaled >= EXACT_DOUBLE)
             return 0;
-        double whole = nearbyint(scaled);
-        if (whole / powers[k] != magnitude)
+        int64_t whole = (int64_t)scaled;
+        whole += scaled - (double)whole >= 0.5; /* to the nearest */
+        /* m / 10^k is off by half a unit of the last place at most, scaled by one: where it is off
+           by more, the division need not be made. */
+        if (fabs(scaled - (double)whole) > scaled * 4 * DBL_EPSILON ||
+            (double)whole / powers[k] != magnitude)
             continue;
         char digits[DCB_NUMBER_TEXT * 2];
         size_t n = 0;

@@ -10,6 +10,8 @@
 
 #include "dcb.h"
 #include "json.h"
+#include "make_dcbs.h"
+#include "make_series.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -196,6 +198,63 @@ static void test_elements(void **state)
     dcb_series_release(series);
 }
 
+/* Values of a column: short ones, ones at the edge of what is kept short, absent ones. */
+static size_t column_length(uint32_t slice, size_t longest)
+{
+    return slice % 5 == 4 ? 0 : slice == 21 ? longest : 1 + slice * 7 % 90;
+}
+
+static void test_columns(void **state)
+{
+    (void)state;
+    static const size_t longest[] = {60, 507, 508, 509, 510, 511, 3000};
+    enum { NSLICES = 37 };
+    for (size_t k = 0; k < sizeof longest / sizeof *longest; k++) {
+        make_text elements = {0};
+        make_text_add(&elements, "\"00204000\":{\"vr\":\"LT\",\"shared\":false,\"Value\":[");
+        for (uint32_t i = 0; i < NSLICES; i++) {
+            size_t length = column_length(i, longest[k]);
+            make_text_add(&elements, length == 0 ? "%s\"None\"" : "%s[\"", i > 0 ? "," : "");
+            for (size_t c = 0; c < length; c++)
+                make_text_add(&elements, "%c", 'a' + (int)((i + c) % 26));
+            make_text_add(&elements, length == 0 ? "" : "\"]");
+        }
+        make_text_add(&elements, "]},\"00200013\":{\"vr\":\"IS\",\"shared\":false,\"Value\":[0");
+        for (uint32_t i = 1; i < NSLICES; i++)
+            make_text_add(&elements, ",%u", (unsigned)i);
+        make_text_add(&elements, "]}");
+        make_series what = {.elements = elements.text, .nframes = NSLICES};
+        dcb_series *series;
+        dcb_error error = DCB_ERROR_INIT;
+        if (make_series_open(&series, &what, NULL, &error) != DCB_OK)
+            fail_msg("%s", error.message);
+        free(elements.text);
+        for (uint32_t i = 0; i < NSLICES; i++) {
+            char text[4096], number[16];
+            dcb_dataset *one;
+            size_t length = column_length(i, longest[k]);
+            dcb_status status =
+                dcb_series_element(&one, NULL, series, i, DCB_TAG(0x0020, 0x4000), false, NULL);
+            assert_int_equal(status, length == 0 ? DCB_ERR_NOT_FOUND : DCB_OK);
+            if (status == DCB_OK) {
+                assert_int_equal(
+                    dcb_dataset_get_text(one, DCB_TAG(0x0020, 0x4000), text, sizeof text), length);
+                for (size_t c = 0; c < length; c++)
+                    assert_int_equal(text[c], 'a' + (int)((i + c) % 26));
+            }
+            dcb_dataset_close(one);
+            assert_int_equal(
+                dcb_series_element(&one, NULL, series, i, DCB_TAG(0x0020, 0x0013), false, NULL),
+                DCB_OK);
+            dcb_dataset_get_text(one, DCB_TAG(0x0020, 0x0013), text, sizeof text);
+            snprintf(number, sizeof number, "%u", (unsigned)i);
+            assert_string_equal(text, number);
+            dcb_dataset_close(one);
+        }
+        dcb_series_close(series);
+    }
+}
+
 static void test_json_text(void **state)
 {
     (void)state;
@@ -268,9 +327,8 @@ static void test_default_encoding(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_golden_files),
-        cmocka_unit_test(test_elements),
-        cmocka_unit_test(test_json_text),
+        cmocka_unit_test(test_all_golden_files), cmocka_unit_test(test_elements),
+        cmocka_unit_test(test_columns),          cmocka_unit_test(test_json_text),
         cmocka_unit_test(test_default_encoding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
