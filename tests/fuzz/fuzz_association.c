@@ -91,7 +91,8 @@ static void read_messages(ul_association *association)
 
 static void serve(ul_listener *listener)
 {
-    static const negotiation_policy policy = {"DCBSCP", true};
+    static const negotiation_policy policy = {
+        .ae_title = "DCBSCP", .get_without_role = true, .store = true};
     ul_association *association = NULL;
     scp_error error = SCP_ERROR_INIT;
     ul_result result = ul_receive(&association, listener, ignore, NULL, &error);
