@@ -54,7 +54,7 @@ if [ ! -f build/sample/complete ]; then
   build/tests/sample_archive build/sample >>"$log" 2>&1 || fail "no sample archive; see $log"
   touch build/sample/complete
 fi
-mkdir -p build/retrieved
+mkdir -p build/retrieved build/received
 
 # Tells what to try once the node has told that it is ready, and on which port.
 tell() {
@@ -71,6 +71,7 @@ Try in another terminal:
     -k StudyDescription -k ModalitiesInStudy -k NumberOfStudyRelatedInstances 127.0.0.1 $n
   getscu -P -aec DCBSCP -k QueryRetrieveLevel=PATIENT -k PatientID=SAMPLE-CT \\
     -od $to 127.0.0.1 $n && ls $to
+  storescu -aec DCBSCP +sd 127.0.0.1 $n FOLDER    # instances of your own; kept in build/received
 
 Ctrl-C stops it.
 TEXT
@@ -78,4 +79,4 @@ TEXT
 }
 
 step "Serve" "build/sample"
-exec build/bin/dcbscp --archive build/sample --port "$port" > >(trap '' INT; tell)
+exec build/bin/dcbscp --archive build/sample --store build/received --port "$port" > >(trap '' INT; tell)

@@ -29,6 +29,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ "$quick" = no ] || unset DCB_BARE_ROOT
+[ "$quick" = no ] || export DCB_QUICK=1 # fewer rounds of crashes
 
 bash scp/install_packages.sh test
 

@@ -25,6 +25,8 @@
 #define DEFLATED "1.2.840.10008.1.2.1.99"
 #define JPEG     "1.2.840.10008.1.2.4.50"
 
+#define PIECE 100000 /* a PDV's worth */
+
 typedef struct fixture {
     char *store, *state;
     scp_options options;
@@ -114,8 +116,8 @@ static uint16_t send_bytes(fixture *f, const char *sop, const char *syntax, cons
     const ingest_request request = {7, syntax, CT, sop};
     ingest_verdict verdict;
     ingest_instance *instance = ingest_begin(f->ingest, &request);
-    for (size_t at = 0; at < nbytes; at += 1000)
-        ingest_take(instance, bytes + at, nbytes - at < 1000 ? nbytes - at : 1000);
+    for (size_t at = 0; at < nbytes; at += PIECE)
+        ingest_take(instance, bytes + at, nbytes - at < PIECE ? nbytes - at : PIECE);
     ingest_finish(instance, &verdict);
     ingest_free(instance);
     return verdict.status;
@@ -390,45 +392,58 @@ static void test_replay_restores(void **state)
     free(bytes);
 }
 
-/* Whatever call fails: what was answered with success is there after a restart, and what was not
-   can be sent again. */
+/* Sends until it is kept: the journal tries again after a second. */
+static void send_until_kept(fixture *f, const data *d)
+{
+    uint16_t status = DIMSE_OUT_OF_RESOURCES;
+    for (int tries = 0; tries < 200 && status != DIMSE_SUCCESS; tries++) {
+        status = send_data(f, d);
+        if (status != DIMSE_SUCCESS)
+            usleep(50000);
+    }
+    assert_int_equal(status, DIMSE_SUCCESS);
+    check_holds(f, d);
+}
+
+/* Whatever call fails: what was answered with success is there, also after a restart, and what was
+   not can be sent again. Ends with the first call that neither instance makes. */
+static void fail_each_write(fixture *f, bool forever)
+{
+    data small = usual, large = usual;
+    bool failed = true;
+    unsigned n = 0;
+    large.pixel_nbytes = 1500000;
+    while (failed) {
+        char small_uid[32], large_uid[32];
+        snprintf(small_uid, sizeof small_uid, "1.7.%u.%d", ++n, forever);
+        snprintf(large_uid, sizeof large_uid, "1.8.%u.%d", n, forever);
+        small.sop = small_uid;
+        large.sop = large_uid;
+        fail_disk_at(n, forever ? ENOSPC : EIO, forever);
+        const uint16_t status = send_data(f, &small), status_large = send_data(f, &large);
+        failed = fail_disk_end();
+        if (n % 3 == 0) {
+            stop(f);
+            start(f);
+        }
+        assert_true(status == DIMSE_SUCCESS || status == DIMSE_OUT_OF_RESOURCES);
+        assert_true(status_large == DIMSE_SUCCESS || status_large == DIMSE_OUT_OF_RESOURCES);
+        assert_true(failed == (status != DIMSE_SUCCESS || status_large != DIMSE_SUCCESS));
+        if (status == DIMSE_SUCCESS)
+            check_holds(f, &small);
+        if (status_large == DIMSE_SUCCESS)
+            check_holds(f, &large);
+        send_until_kept(f, &small);
+        send_until_kept(f, &large);
+    }
+    assert_true(n > 10); /* both ways were gone to their ends */
+    assert_int_equal(count_spool(f, ".part"), 0);
+}
+
 static void test_every_failing_write(void **state)
 {
-    fixture *f = *state;
-    data small = usual, large = usual;
-    large.pixel_nbytes = 2u << 20;
-    for (unsigned n = 1; n < 40; n++) {
-        for (int forever = 0; forever < 2; forever++) {
-            char small_uid[32], large_uid[32];
-            snprintf(small_uid, sizeof small_uid, "1.7.%u.%d", n, forever);
-            snprintf(large_uid, sizeof large_uid, "1.8.%u.%d", n, forever);
-            small.sop = small_uid;
-            large.sop = large_uid;
-            fail_disk_at(n, forever ? ENOSPC : EIO, forever);
-            const uint16_t status = send_data(f, &small), status_large = send_data(f, &large);
-            fail_disk_end();
-            assert_true(status == DIMSE_SUCCESS || status == DIMSE_OUT_OF_RESOURCES);
-            if (n % 8 == 0) {
-                stop(f);
-                start(f);
-            }
-            if (status == DIMSE_SUCCESS)
-                check_holds(f, &small);
-            if (status_large == DIMSE_SUCCESS)
-                check_holds(f, &large);
-            uint16_t again = DIMSE_OUT_OF_RESOURCES;
-            for (int tries = 0; tries < 50 && again != DIMSE_SUCCESS; tries++) {
-                again = send_data(f, &small);
-                if (again != DIMSE_SUCCESS)
-                    usleep(100000); /* the journal tries again after a second */
-            }
-            assert_int_equal(again, DIMSE_SUCCESS);
-            assert_int_equal(send_data(f, &large), DIMSE_SUCCESS);
-            check_holds(f, &small);
-            check_holds(f, &large);
-        }
-    }
-    assert_int_equal(count_spool(f, ".part"), 0);
+    fail_each_write(*state, false);
+    fail_each_write(*state, true);
 }
 
 /* More than all segments hold: they are used again after a checkpoint. */
