@@ -532,6 +532,11 @@ dcb_status dcb_writer_commit(dcb_writer *writer, dcb_writer_summary *summary, dc
 /* Ends the writer without a trace. */
 void dcb_writer_abort(dcb_writer *writer);
 
+/* The one frame of encapsulated Pixel Data (PS3.5 A.4) in a data set in Explicit VR Little Endian:
+   its fragments joined, without padding after a JPEG or JPEG 2000 end marker. free() *codestream. */
+dcb_status dcb_encapsulated_frame(uint8_t **codestream, size_t *nbytes, const void *dataset,
+                                  size_t dataset_nbytes, dcb_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -178,3 +178,18 @@ dcb_status dcb__pixel_place_codestream(uint8_t **codestream, size_t *codestream_
     *codestream_nbytes = have;
     return DCB_OK;
 }
+
+dcb_status dcb_encapsulated_frame(uint8_t **codestream, size_t *nbytes, const void *dataset,
+                                  size_t dataset_nbytes, dcb_error *error)
+{
+    dcb__pixel_place place;
+    *codestream = NULL;
+    *nbytes = 0;
+    dcb_status status = dcb__pixel_place_find(&place, dataset, dataset_nbytes, error);
+    if (status == DCB_OK && !place.encapsulated)
+        status = dcb__fail(error, DCB_ERR_UNSUPPORTED, place.start,
+                           "Pixel Data is not encapsulated");
+    return status == DCB_OK
+               ? dcb__pixel_place_codestream(codestream, nbytes, &place, dataset, error)
+               : status;
+}

@@ -18,11 +18,11 @@
 #include "dcb_error.h"
 #include "vr.h"
 
-#define TAG_CHARSET       DCB_TAG(0x0008, 0x0005)
-#define TAG_PIXEL_GROUP   DCB_TAG(0x7FE0, 0x0000)
-#define MAX_SHARED_BINARY (1u << 20)
-#define MAX_SLICED_BINARY 7680u /* what DiCube keeps */
-#define MAX_ELEMENT_JSON  (64u << 20)
+#define TAG_CHARSET      DCB_TAG(0x0008, 0x0005)
+#define TAG_PIXEL_GROUP  DCB_TAG(0x7FE0, 0x0000)
+#define MAX_TABLE        (1u << 20)
+#define MAX_BINARY       7680u /* what DiCube keeps */
+#define MAX_ELEMENT_JSON (64u << 20)
 
 typedef struct run {
     uint32_t from; /* slice */
@@ -125,7 +125,9 @@ static bool add_value(dcb__merge *merge, dcb__merged *merged, const dcb_element 
     if (last != NULL && last->bytes != NULL && last->nbytes == element->nbytes &&
         (element->nbytes == 0 || memcmp(last->bytes, element->value, element->nbytes) == 0))
         return true;
-    uint32_t limit = last != NULL ? MAX_SLICED_BINARY : MAX_SHARED_BINARY;
+    /* Tables that pixels mean nothing without stay, where they are the same for all. */
+    bool table = element->tag >> 16 == 0x0028 && last == NULL;
+    uint32_t limit = table ? MAX_TABLE : MAX_BINARY;
     if (is_binary(element->vr) &&
         (element->nbytes > limit || (last != NULL && last->nbytes > limit)))
         merged->dropped = true;

@@ -15,6 +15,7 @@ int dcbtool_info(int argc, char **argv);
 int dcbtool_extract(int argc, char **argv);
 int dcbtool_preview(int argc, char **argv);
 int dcbtool_verify(int argc, char **argv);
+int dcbtool_pack(int argc, char **argv);
 
 /* One line on standard error. Return what the program is to exit with. */
 int dcbtool_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -23,6 +23,7 @@ typedef struct extraction {
     bool all;           /* --all was given */
     const char *folder;
     dcb_encoding encoding;
+    bool source; /* each in the syntax it came in */
 } extraction;
 
 /* ---- The list of frames ---------------------------------------------------------------------- */
@@ -115,6 +116,23 @@ static int open_folder(const char *path)
 
 /* ---- The command ----------------------------------------------------------------------------- */
 
+/* What gives a frame's source back: another compressed syntax comes decoded. */
+static dcb_encoding source_encoding(dcb_series *series, uint32_t frame)
+{
+    static const dcb_encoding decoded[] = {DCB_ENCODING_IMPLICIT_LE, DCB_ENCODING_EXPLICIT_BE,
+                                           DCB_ENCODING_DEFLATED};
+    dcb_frame_info info;
+    if (dcb_series_frame_info(&info, series, frame, NULL) != DCB_OK ||
+        info.source_syntax_uid == NULL)
+        return DCB_ENCODING_EXPLICIT_LE;
+    if (strncmp(info.source_syntax_uid, "1.2.840.10008.1.2.4.20", 22) == 0)
+        return DCB_ENCODING_STORED;
+    for (size_t i = 0; i < sizeof decoded / sizeof *decoded; i++)
+        if (strcmp(info.source_syntax_uid, dcb_encoding_uid(decoded[i])) == 0)
+            return decoded[i];
+    return DCB_ENCODING_EXPLICIT_LE;
+}
+
 /* A frame that cannot be had is reported, and the others go on; a folder that cannot be written
    ends it. */
 static int write_frames(const extraction *what, dcb_series *series, const uint8_t *wanted,
@@ -126,7 +144,8 @@ static int write_frames(const extraction *what, dcb_series *series, const uint8_
             continue;
         dcb_frame *frame = NULL;
         dcb_error error = DCB_ERROR_INIT;
-        if (dcb_series_frame(&frame, series, i, what->encoding, &error) != DCB_OK) {
+        dcb_encoding encoding = what->source ? source_encoding(series, i) : what->encoding;
+        if (dcb_series_frame(&frame, series, i, encoding, &error) != DCB_OK) {
             dcbtool_frame_failed(what->path, i, &error);
             nfailed++;
             continue;
@@ -169,7 +188,7 @@ static int extract_from(const extraction *what, dcb_series *series)
     return status;
 }
 
-static int parse_syntax(dcb_encoding *out, const char *name)
+static int parse_syntax(extraction *out, const char *name)
 {
     static const struct {
         const char *name;
@@ -179,12 +198,15 @@ static int parse_syntax(dcb_encoding *out, const char *name)
                     {"implicit", DCB_ENCODING_IMPLICIT_LE}};
     for (size_t i = 0; i < sizeof SYNTAXES / sizeof SYNTAXES[0]; i++) {
         if (strcmp(SYNTAXES[i].name, name) == 0) {
-            *out = SYNTAXES[i].encoding;
+            out->encoding = SYNTAXES[i].encoding;
             return DCBTOOL_OK;
         }
     }
-    return dcbtool_usage_error("extract: --syntax expects htj2k, explicit or implicit, not "
-                               "\"%.40s\"",
+    out->source = strcmp(name, "source") == 0;
+    if (out->source)
+        return DCBTOOL_OK;
+    return dcbtool_usage_error("extract: --syntax expects htj2k, explicit, implicit or source, "
+                               "not \"%.40s\"",
                                name);
 }
 
@@ -209,7 +231,7 @@ static int parse_arguments(extraction *what, int argc, char **argv)
             what->all = true;
         else if (option == 'o')
             what->folder = optarg;
-        else if (parse_syntax(&what->encoding, optarg) != DCBTOOL_OK)
+        else if (parse_syntax(what, optarg) != DCBTOOL_OK)
             return DCBTOOL_USAGE;
     }
     if (what->all && what->frames != NULL)

@@ -256,6 +256,12 @@ static void print_condition(const info_summary *summary)
     printf("%s\n", series->dicom_status);
     begin_line("Writer");
     printf("%s\n", series->writer != NULL ? series->writer : "not known");
+    if (series->has_trailer) {
+        begin_line("Exact");
+        fputs("every instance as it came; a trailer of ", stdout);
+        print_bytes(series->trailer.nbytes);
+        printf(" at byte %" PRIu64 "\n", series->trailer.offset);
+    }
     if (!series->has_meta) {
         begin_line("Metadata");
         printf("none: served as Secondary Capture with UIDs derived from the content\n");

@@ -178,6 +178,9 @@ void dcbtool_print_json(const info_summary *summary)
     printf(", \"has_meta\": %s, \"has_space\": %s, \"meta_bytes\": %" PRIu64,
            series->has_meta ? "true" : "false", series->has_space ? "true" : "false",
            series->meta_bytes);
+    if (series->has_trailer)
+        printf(", \"trailer\": {\"offset\": %" PRIu64 ", \"bytes\": %" PRIu64 "}",
+               series->trailer.offset, series->trailer.nbytes);
     put_text_member("study_instance_uid", series->study_instance_uid);
     put_text_member("series_instance_uid", series->series_instance_uid);
     put_text_member("sop_class_uid", summary->sop_class_uid);

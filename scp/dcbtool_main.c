@@ -9,10 +9,11 @@
 static const char USAGE[] =
     "Usage: dcbtool info FILE [--json]\n"
     "       dcbtool extract FILE [-f N[,N-N]... | --all] [-o DIR]\n"
-    "                       [--syntax htj2k|explicit|implicit]\n"
+    "                       [--syntax htj2k|explicit|implicit|source]\n"
     "       dcbtool preview FILE [-f N] [--window C,W] [--size PX] -o OUT.png\n"
     "       dcbtool verify FILE|DIR... [--jobs N]\n"
-    "Looks into DiCube .dcbs files and takes DICOM instances out of them.\n"
+    "       dcbtool pack FILE|DIR... -o DIR [--jobs N]\n"
+    "Looks into DiCube .dcbs files, takes DICOM instances out of them, and makes such files.\n"
     "\n"
     "info      tells what a file holds: patient, study, series, image, encoding, sections.\n"
     "  --json               the same as one JSON object\n"
@@ -22,7 +23,9 @@ static const char USAGE[] =
     "  --all                every frame; so it is without -f too\n"
     "  -o, --output DIR     where they go [.]; made if missing; files there are replaced\n"
     "  --syntax NAME        htj2k: pixels as they are stored, lossless (1.2.840.10008.1.2.4.201\n"
-    "                       or .202); explicit, implicit: decoded, little endian [htj2k]\n"
+    "                       or .202); explicit, implicit: decoded, little endian; source: the\n"
+    "                       syntax that the instance came in, where files of our own tell it and\n"
+    "                       it is not another compressed one, else explicit [htj2k]\n"
     "\n"
     "preview   renders a frame, or a contact sheet of the series, as PNG; not for diagnosis.\n"
     "  -f, --frame N        that frame [a sheet of up to 64, numbered]\n"
@@ -34,6 +37,12 @@ static const char USAGE[] =
     "          metadata, UIDs, every codestream by every decoder, every frame in every encoding.\n"
     "          One line for each problem, PATH: frame N: what; then a summary.\n"
     "  -j, --jobs N         threads [one for each processor]\n"
+    "\n"
+    "pack      makes one .dcbs file of each series, from which every instance comes back exactly;\n"
+    "          what such a file cannot hold exactly is copied beside it. Any lossless transfer\n"
+    "          syntax. Slices go by place, or by Instance Number. Then a summary.\n"
+    "  -o, --output DIR     where to; made if missing; nothing there is replaced\n"
+    "  -j, --jobs N         threads that encode [one for each processor]\n"
     "\n"
     "  --version            print the version and exit\n"
     "  --help               print this and exit\n"
@@ -96,11 +105,12 @@ static int run(int argc, char **argv)
     } COMMANDS[] = {{"info", dcbtool_info},
                     {"extract", dcbtool_extract},
                     {"preview", dcbtool_preview},
-                    {"verify", dcbtool_verify}};
+                    {"verify", dcbtool_verify},
+                    {"pack", dcbtool_pack}};
 
     if (argc < 2)
         return dcbtool_usage_error(
-            "a command is missing: info, extract, preview or verify; see dcbtool --help");
+            "a command is missing: info, extract, preview, verify or pack; see dcbtool --help");
     for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; i++) {
         if (strcmp(argv[1], COMMANDS[i].name) == 0)
             return COMMANDS[i].run(argc - 1, argv + 1);
@@ -116,7 +126,8 @@ static int run(int argc, char **argv)
         }
     }
     return dcbtool_usage_error(
-        "unknown command \"%.40s\": info, extract, preview or verify; see dcbtool --help", argv[1]);
+        "unknown command \"%.40s\": info, extract, preview, verify or pack; see dcbtool --help",
+        argv[1]);
 }
 
 int main(int argc, char **argv)

@@ -192,7 +192,7 @@ class DcbtoolTest(unittest.TestCase):
                 ("extract: -f needs a value", ["extract", MR, "-f"]),
                 ("extract: unknown option \"--frame-list\"", ["extract", "--frame-list", MR]),
                 ("extract: -f and --all exclude each other", ["extract", MR, "-f", "1", "--all"]),
-                ("--syntax expects htj2k, explicit or implicit, not \"jpeg\"",
+                ("--syntax expects htj2k, explicit, implicit or source, not \"jpeg\"",
                  ["extract", MR, "--syntax", "jpeg"]),
                 ("there is no frame 20: the file has frames 0 to 19", ["extract", MR, "-f", "20"]),
         ):
