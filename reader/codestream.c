@@ -141,9 +141,11 @@ static dcb_status read_siz(header_parser *parser, const segment *s)
     header->tiles_across = (uint32_t)across;
     header->tiles_down = (uint32_t)down;
     header->single_tile = across * down == 1;
-    /* Up to 32768 the default precinct covers a whole resolution. */
+    /* Up to 32768 the default precinct covers a whole resolution; OpenJPH 0.9 adds the sizes of
+       image and tile in 32 bits, finds no tile and goes through a null pointer. */
     header->plain = header->single_tile && x0 == 0 && y0 == 0 && tile_x0 == 0 && tile_y0 == 0 &&
-                    x1 <= 32768 && y1 <= 32768;
+                    x1 <= 32768 && y1 <= 32768 && tile_width <= INT32_MAX &&
+                    tile_height <= INT32_MAX;
 
     dcb_status status = read_components(parser, s);
     if (status != DCB_OK)

@@ -3,6 +3,7 @@
 #include "meta.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -141,7 +142,7 @@ bool dcb__entry_number(const dcb__entry *entry, uint32_t slice, double *number)
         return false;
     while (isspace((unsigned char)*end))
         end++;
-    return *end == '\0';
+    return *end == '\0' && isfinite(*number);
 }
 
 uint32_t dcb__entry_size(const dcb__entry *entry, uint32_t slice)
