@@ -312,6 +312,14 @@ static void log_end(const association *a, ul_result result, const scp_error *err
               LOG_T("reason", result == UL_RELEASED ? "released by the peer" : error->message));
 }
 
+/* The peer went away within a data set. */
+static void drop_stream(association *a)
+{
+    if (a->stream != NULL)
+        a->stream_service->finish(a->stream);
+    a->stream = NULL;
+}
+
 association *association_create(const association_setting *setting, ul_association *ul,
                                 uint32_t number)
 {
@@ -341,6 +349,7 @@ bool association_run(association *a, bool full)
         ul_association_finish_release(a->ul);
     else if (result != UL_ABORTED)
         ul_association_abort(a->ul);
+    drop_stream(a); /* before the log tells of the end: nothing of it is left then */
     log_end(a, result, &error, started);
     return true;
 }
@@ -358,8 +367,7 @@ void association_close(association *a)
 {
     if (a == NULL)
         return;
-    if (a->stream != NULL) /* the peer went away within a data set */
-        a->stream_service->finish(a->stream);
+    drop_stream(a);
     ul_association_close(a->ul);
     incoming_free(&a->message);
     pthread_mutex_destroy(&a->lock);

@@ -10,19 +10,23 @@
 
 static atomic_uint calls, failing_call; /* failing_call 0: none */
 static atomic_int failure;
-static atomic_bool failing_on, failed;
+static atomic_int reach_now; /* fail_disk_reach */
+static atomic_bool failed;
+static _Thread_local bool asked; /* this thread asked for failures */
 
-void fail_disk_at(unsigned n, int cause, bool forever)
+void fail_disk_at(unsigned n, int cause, fail_disk_reach reach)
 {
+    asked = true;
     atomic_store(&calls, 0);
     atomic_store(&failed, false);
     atomic_store(&failure, cause);
-    atomic_store(&failing_on, forever);
+    atomic_store(&reach_now, (int)reach);
     atomic_store(&failing_call, n);
 }
 
 bool fail_disk_end(void)
 {
+    asked = false;
     atomic_store(&failing_call, 0);
     return atomic_load(&failed);
 }
@@ -30,10 +34,11 @@ bool fail_disk_end(void)
 static bool fails(void)
 {
     const unsigned at = atomic_load(&failing_call);
-    if (at == 0)
+    const int reach = atomic_load(&reach_now);
+    if (at == 0 || (reach == FAIL_DISK_OWN_CALL && !asked))
         return false;
     const unsigned n = atomic_fetch_add(&calls, 1) + 1;
-    if (n != at && !(n > at && atomic_load(&failing_on)))
+    if (n != at && !(n > at && reach == FAIL_DISK_FOREVER))
         return false;
     atomic_store(&failed, true);
     errno = atomic_load(&failure);

@@ -3,16 +3,22 @@
  * fail_disk.h - makes the n-th call that writes to a disk fail, in a test that is linked with the
  * wraps (tests/unit/CMakeLists.txt): write, pwrite, pwritev, fsync, fdatasync, syncfs, rename.
  *
- * Threads: counting is atomic; which thread's call fails may differ from run to run.
+ * Threads: counting is atomic. With FAIL_DISK_OWN_CALL the failing call is the same in each run;
+ * otherwise it may be another thread's, as chance has it.
  */
 #ifndef FAIL_DISK_H
 #define FAIL_DISK_H
 
 #include <stdbool.h>
 
-/* The n-th of these calls from now on fails with `cause`, once; `forever`: that and all after it.
- */
-void fail_disk_at(unsigned n, int cause, bool forever);
+typedef enum fail_disk_reach {
+    FAIL_DISK_OWN_CALL, /* calls of the thread that asks are counted, one fails */
+    FAIL_DISK_ANY_CALL, /* calls of all threads are counted, one fails */
+    FAIL_DISK_FOREVER,  /* calls of all threads are counted, one and all after it fail */
+} fail_disk_reach;
+
+/* The n-th of these calls from now on fails with `cause`. */
+void fail_disk_at(unsigned n, int cause, fail_disk_reach reach);
 /* Ends that; true where one failed. */
 bool fail_disk_end(void);
 
