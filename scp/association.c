@@ -11,6 +11,7 @@
 #include "association_private.h"
 
 #include "log.h"
+#include "metrics.h"
 #include "negotiation.h"
 #include "node.h"
 #include "sop_classes.h"
@@ -32,6 +33,17 @@ double association_now_ms(void)
 int association_to_ms(uint32_t seconds)
 {
     return seconds < 2000000 ? (int)seconds * 1000 : 2000000000;
+}
+
+void association_note_traffic(association *a)
+{
+    ul_traffic now;
+    ul_association_traffic(a->ul, &now);
+    metrics_add(METRIC_BYTES_IN, now.bytes_in - a->counted.bytes_in);
+    metrics_add(METRIC_BYTES_OUT, now.bytes_out - a->counted.bytes_out);
+    atomic_store_explicit(&a->activity.bytes_in, now.bytes_in, memory_order_relaxed);
+    atomic_store_explicit(&a->activity.bytes_out, now.bytes_out, memory_order_relaxed);
+    a->counted = now;
 }
 
 /* ---- Receiving ---- */
@@ -79,6 +91,7 @@ ul_result association_receive(association *a, int timeout_ms, scp_error *error)
         }
         if (result != UL_OK)
             return result;
+        association_note_traffic(a);
         if (association_find_context(a, pdv.context_id) == NULL) {
             scp_fail(error, "a PDV on presentation context %u, which was not accepted",
                      pdv.context_id);
@@ -127,6 +140,8 @@ ul_result association_refuse(association *a, const ul_context *context, uint16_t
     log_event(LOG_WARN, "request.refused", LOG_U("association", a->number),
               LOG_T("peer", a->request->peer_address), LOG_U("status", status),
               LOG_T("reason", comment));
+    metrics_add(METRIC_REFUSED, 1);
+    activity_refuse("request", a->request->peer_address, a->request->calling_ae_title, comment);
     return association_respond(a, context, &response, &a->message.command, NULL, 0, error);
 }
 
@@ -282,8 +297,32 @@ static bool answer_request(association *a, bool full)
               LOG_T("called", a->request->called_ae_title), LOG_T("reason", verdict.text),
               LOG_U("result", verdict.result), LOG_U("source", verdict.source),
               LOG_U("diagnostic", verdict.reason));
+    metrics_reject(verdict.source, verdict.reason);
+    activity_refuse("association", a->request->peer_address, a->request->calling_ae_title,
+                    verdict.text);
     ul_association_reject(a->ul, verdict.result, verdict.source, verdict.reason);
     return false;
+}
+
+static void note_accepted(association *a)
+{
+    activity_entry *entry = &a->activity;
+    entry->number = a->number;
+    snprintf(entry->peer, sizeof entry->peer, "%s", a->request->peer_address);
+    snprintf(entry->calling, sizeof entry->calling, "%s", a->request->calling_ae_title);
+    snprintf(entry->called, sizeof entry->called, "%s", a->request->called_ae_title);
+    activity_begin(entry);
+    metrics_add(METRIC_ACCEPTED, 1);
+}
+
+static void note_end(association *a, ul_result result)
+{
+    association_note_traffic(a);
+    activity_end(&a->activity);
+    metrics_add(result == UL_RELEASED  ? METRIC_ENDED_RELEASED
+                : result == UL_ABORTED ? METRIC_ENDED_ABORTED
+                                       : METRIC_ENDED_FAILED,
+                1);
 }
 
 static void log_accepted(const association *a)
@@ -315,8 +354,12 @@ static void log_end(const association *a, ul_result result, const scp_error *err
 /* The peer went away within a data set. */
 static void drop_stream(association *a)
 {
-    if (a->stream != NULL)
-        a->stream_service->finish(a->stream);
+    if (a->stream == NULL)
+        return;
+    const int64_t began_ms = (int64_t)a->activity.operation_ms;
+    metrics_operation(a->stream_service->name, METRIC_NO_STATUS,
+                      (double)(activity_now_ms() - began_ms) / 1e3);
+    a->stream_service->finish(a->stream);
     a->stream = NULL;
 }
 
@@ -340,6 +383,7 @@ bool association_run(association *a, bool full)
     const double started = association_now_ms();
     if (!answer_request(a, full))
         return false;
+    note_accepted(a);
     ul_result result = ul_association_accept(a->ul, &error);
     if (result == UL_OK) {
         log_accepted(a);
@@ -350,6 +394,7 @@ bool association_run(association *a, bool full)
     else if (result != UL_ABORTED)
         ul_association_abort(a->ul);
     drop_stream(a); /* before the log tells of the end: nothing of it is left then */
+    note_end(a, result);
     log_end(a, result, &error, started);
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include "association.h"
 
+#include "activity.h"
 #include "incoming.h"
 
 #include <pthread.h>
@@ -23,6 +24,8 @@ struct association {
     const service *stream_service; /* takes the data set of the message that is coming in */
     void *stream;                  /* its operation; NULL: none */
     uint64_t nstored;
+    activity_entry activity; /* what others see of it */
+    ul_traffic counted;      /* of its bytes: in the metrics already */
     pthread_mutex_t lock; /* busy, stopping */
     bool busy;            /* an operation runs */
     bool stopping;
@@ -51,6 +54,9 @@ ul_result operation_run(association *a, const service *kind, const ul_context *c
 
 /* Begins a->stream for the command in a->message; false where memory ran out. */
 bool operation_begin_stream(association *a, const service *kind, const ul_context *context);
+
+/* Brings what others see of the association's bytes up to date. */
+void association_note_traffic(association *a);
 
 double association_now_ms(void);
 /* Seconds of the options as milliseconds. */

@@ -9,6 +9,7 @@
 #include "association_private.h"
 
 #include "log.h"
+#include "metrics.h"
 #include "node.h"
 #include "sop_classes.h"
 
@@ -24,7 +25,9 @@ typedef struct operation {
     bool awaiting;
     uint16_t store_status;
     uint32_t nresponses;
-    uint16_t status; /* of the final response */
+    service_progress counted; /* of its sub-operations: in the metrics already */
+    uint16_t status;          /* of the final response */
+    char comment[65];         /* its error comment */
 } operation;
 
 static int io_timeout_ms(const association *a)
@@ -139,6 +142,37 @@ static ul_result run_suboperation(association *a, operation *op, const service_o
     return UL_OK;
 }
 
+static void set(atomic_uint_fast64_t *to, uint64_t n)
+{
+    atomic_store_explicit(to, n, memory_order_relaxed);
+}
+
+/* What others see of the operation under way. */
+static void note_response(association *a, operation *op, const dimse_command *response)
+{
+    op->nresponses++;
+    op->status = response->status;
+    snprintf(op->comment, sizeof op->comment, "%s", response->error_comment);
+    set(&a->activity.nresponses, op->nresponses);
+}
+
+static void note_progress(association *a, operation *op)
+{
+    service_progress now = {0};
+    association_note_traffic(a);
+    if (op->service->progress == NULL)
+        return;
+    op->service->progress(op->state, &now);
+    set(&a->activity.total, now.total);
+    set(&a->activity.completed, now.completed);
+    set(&a->activity.failed, now.failed);
+    set(&a->activity.warning, now.warning);
+    metrics_add(METRIC_SUB_COMPLETED, now.completed - op->counted.completed);
+    metrics_add(METRIC_SUB_FAILED, now.failed - op->counted.failed);
+    metrics_add(METRIC_SUB_WARNING, now.warning - op->counted.warning);
+    op->counted = now;
+}
+
 static ul_result drive(association *a, operation *op, scp_error *error)
 {
     for (;;) {
@@ -147,22 +181,41 @@ static ul_result drive(association *a, operation *op, scp_error *error)
             return result;
         service_output out = {0};
         service_step step = op->service->next(op->state, &out);
-        if (step == SERVICE_WORKING)
+        if (step == SERVICE_WORKING) {
+            note_progress(a, op);
             continue;
+        }
         if (step == SERVICE_SUBOPERATION) {
             result = run_suboperation(a, op, &out, error);
         } else {
-            op->nresponses++;
-            op->status = out.command.status;
+            note_response(a, op, &out.command);
             /* The counters of a retrieval, which the next instance follows at once. */
             if (step == SERVICE_RESPONSE && op->service->suboperation_done != NULL)
                 ul_association_hold(a->ul);
             result = association_respond(a, op->context, &out.command, &op->request, out.identifier,
                                          out.identifier_nbytes, error);
         }
+        note_progress(a, op);
         if (result != UL_OK || step == SERVICE_FINAL)
             return result;
     }
+}
+
+static void note_end(association *a, const operation *op, double started, ul_result result)
+{
+    activity_operation(&a->activity, NULL);
+    metrics_operation(op->service->name, result == UL_OK ? op->status : METRIC_NO_STATUS,
+                      (association_now_ms() - started) / 1e3);
+    if (op->service->take != NULL && result == UL_OK &&
+        dimse_classify(op->status) != DIMSE_CLASS_FAILURE)
+        set(&a->activity.stored, ++a->nstored);
+    if (result != UL_OK || dimse_classify(op->status) != DIMSE_CLASS_FAILURE)
+        return;
+    char reason[120];
+    snprintf(reason, sizeof reason, "%04X %s", (unsigned)op->status,
+             op->comment[0] != '\0' ? op->comment : dimse_status_text(op->status));
+    activity_refuse(op->service->name, a->request->peer_address, a->request->calling_ae_title,
+                    reason);
 }
 
 static void log_operation(const association *a, const operation *op, double started,
@@ -214,6 +267,7 @@ bool operation_begin_stream(association *a, const service *kind, const ul_contex
     if (a->stream == NULL)
         return false;
     a->stream_service = kind;
+    activity_operation(&a->activity, kind->name);
     a->message.sink = kind->take;
     a->message.sink_context = a->stream;
     return true;
@@ -226,16 +280,19 @@ ul_result operation_run(association *a, const service *kind, const ul_context *c
     const double started = association_now_ms();
     ul_traffic traffic;
     ul_association_traffic(a->ul, &traffic);
+    if (a->stream == NULL)
+        activity_operation(&a->activity, kind->name);
     op.state = a->stream != NULL ? a->stream : start(a, kind, context);
     a->stream = NULL;
-    if (op.state == NULL)
+    if (op.state == NULL) {
+        activity_operation(&a->activity, NULL);
         return association_refuse(a, context, DIMSE_OUT_OF_RESOURCES, "out of memory", error);
+    }
     incoming_reset(&a->message);
     a->running = true;
     ul_result result = drive(a, &op, error);
     a->running = false;
-    if (kind->take != NULL && result == UL_OK && dimse_classify(op.status) != DIMSE_CLASS_FAILURE)
-        a->nstored++;
+    note_end(a, &op, started, result);
     log_operation(a, &op, started, traffic.bytes_out, result);
     kind->finish(op.state);
     return result;

@@ -11,6 +11,7 @@
 #include "retrieval.h"
 
 #include "ahead.h"
+#include "metrics.h"
 #include "series_pool.h"
 #include "sop_classes.h"
 
@@ -146,6 +147,27 @@ static bool examine(retrieval_instance *out, const retrieval *r, dcb_series *ser
     return choose_context(out, r, &info);
 }
 
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* dcb_series_frame or dcb_series_try_frame, by the clock where it decodes. */
+static dcb_status take_frame(dcb_frame **out, dcb_series *series, uint32_t frame,
+                             dcb_encoding encoding, bool may_wait, dcb_error *error)
+{
+    const bool decodes =
+        encoding != DCB_ENCODING_STORED && !dcb_series_has_frame(series, frame, encoding);
+    const double began = decodes ? now_s() : 0;
+    const dcb_status status = may_wait ? dcb_series_frame(out, series, frame, encoding, error)
+                                       : dcb_series_try_frame(out, series, frame, encoding, error);
+    if (decodes && *out != NULL)
+        metrics_observe(METRIC_DECODE_SECONDS, now_s() - began);
+    return status;
+}
+
 /* Instance i, or why it cannot be sent. False where another thread would have to be waited for. */
 static bool make(retrieval_instance *out, retrieval *r, size_t i, bool may_wait)
 {
@@ -163,10 +185,8 @@ static bool make(retrieval_instance *out, retrieval *r, size_t i, bool may_wait)
     if (!examine(out, r, file->series, i))
         return true;
     dcb_error error = DCB_ERROR_INIT;
-    const dcb_encoding encoding = out->context.encoding;
     const dcb_status status =
-        may_wait ? dcb_series_frame(&out->frame, file->series, frame, encoding, &error)
-                 : dcb_series_try_frame(&out->frame, file->series, frame, encoding, &error);
+        take_frame(&out->frame, file->series, frame, out->context.encoding, may_wait, &error);
     if (status != DCB_OK)
         set_reader_failure(out, &error);
     return status != DCB_OK || out->frame != NULL;

@@ -244,3 +244,8 @@ void retrieve_describe(const retrieve *r, char *buffer, size_t size)
                  r->warning, r->nstored, r->ndecoded, r->fault.status != 0 ? " failed: " : "",
                  r->fault.comment);
 }
+
+void retrieve_progress(const retrieve *r, service_progress *out)
+{
+    *out = (service_progress){r->list.count, r->completed, r->failed, r->warning};
+}

@@ -59,5 +59,7 @@ void retrieve_pending(const retrieve *r, service_output *out);
 void retrieve_final(retrieve *r, service_output *out);
 /* For service.describe. */
 void retrieve_describe(const retrieve *r, char *buffer, size_t size);
+/* For service.progress. */
+void retrieve_progress(const retrieve *r, service_progress *out);
 
 #endif

@@ -8,8 +8,10 @@
  */
 #include "server.h"
 
+#include "activity.h"
 #include "association.h"
 #include "log.h"
+#include "metrics.h"
 #include "node.h"
 #include "ul.h"
 
@@ -159,6 +161,9 @@ static void note_no_request(scp_server *s, ul_result result, const scp_error *er
     pthread_mutex_unlock(&s->lock);
     /* Monitoring probes connect and hang up: no news. */
     bool quiet = stopping || result == UL_ABORTED;
+    metrics_add(METRIC_NO_REQUEST, 1);
+    if (!quiet)
+        activity_refuse("connection", "", "", error->message);
     log_event(quiet ? LOG_DEBUG : LOG_WARN, "association.no_request",
               LOG_T("reason", error->message));
 }

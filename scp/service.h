@@ -50,6 +50,11 @@ typedef struct service_output {
     const dcb_frame *frame;
 } service_output;
 
+/* How far a retrieval's sub-operations are. */
+typedef struct service_progress {
+    uint64_t total, completed, failed, warning;
+} service_progress;
+
 typedef struct service {
     const char *name;       /* for the log: "echo", "find", "get" */
     uint16_t command_field; /* the request that it answers */
@@ -68,6 +73,8 @@ typedef struct service {
     /* One line's worth of what was done, for the log, without patient data: "level=STUDY
        matches=3". Called before finish. */
     void (*describe)(const void *operation, char *buffer, size_t size);
+    /* For those who look at the node; called between steps. NULL: has no sub-operations. */
+    void (*progress)(const void *operation, service_progress *out);
     void (*finish)(void *operation); /* frees; called exactly once, whatever happened */
 } service;
 

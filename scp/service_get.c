@@ -95,6 +95,11 @@ static void get_describe(const void *operation, char *buffer, size_t size)
     retrieve_describe(&((const get_operation *)operation)->retrieve, buffer, size);
 }
 
+static void get_progress(const void *operation, service_progress *out)
+{
+    retrieve_progress(&((const get_operation *)operation)->retrieve, out);
+}
+
 static void get_finish(void *operation)
 {
     get_operation *op = operation;
@@ -112,5 +117,6 @@ const service service_get = {
     .suboperation_done = get_suboperation_done,
     .cancel = get_cancel,
     .describe = get_describe,
+    .progress = get_progress,
     .finish = get_finish,
 };
