@@ -19,6 +19,7 @@
 #include "series_pool.h"
 #include "server.h"
 #include "service.h"
+#include "supervisor.h"
 #include "ul.h"
 
 #include <dirent.h>
@@ -210,7 +211,28 @@ static int tell_ready(const node_parts *parts, scp_error *error)
               LOG_T("address", options->bind_address), LOG_U("port", port),
               LOG_T("ae_title", options->ae_title), LOG_U("series", totals.series),
               LOG_U("instances", totals.instances), LOG_U("bad_files", totals.bad_files));
+    supervisor_tell("READY=1\nSTATUS=serving %" PRIu64 " series, %" PRIu64 " instances",
+                    totals.series, totals.instances);
     return 0;
+}
+
+/* What every association needs: the server's lock and the index. */
+static void probe(void *context)
+{
+    const node_parts *parts = context;
+    server_stats stats;
+    index_totals totals;
+    server_get_stats(parts->server, &stats);
+    index_get_totals(parts->node.index, &totals, NULL);
+}
+
+/* Stopping takes as long as running operations may, and what the parts need beyond. */
+static void tell_stopping(const scp_options *options)
+{
+    const uint64_t us = ((uint64_t)options->shutdown_timeout_s + 60) * 1000000;
+    supervisor_tell("STOPPING=1\nSTATUS=finishing running operations\n"
+                    "EXTEND_TIMEOUT_USEC=%" PRIu64 "\nWATCHDOG_USEC=%" PRIu64,
+                    us, us);
 }
 
 static int serve(const scp_options *options)
@@ -218,6 +240,7 @@ static int serve(const scp_options *options)
     scp_error error = SCP_ERROR_INIT;
     stop_request stop;
     node_parts parts = {0};
+    supervisor_watchdog *watchdog = NULL;
     log_configure(options->log_level, options->log_format);
     allow_open_files();
     keep_memory_together();
@@ -228,10 +251,13 @@ static int serve(const scp_options *options)
     int status = EXIT_FAILED;
     if (start(&parts, options, &error) == 0) {
         atomic_store(&stop.serving, true);
-        if (tell_ready(&parts, &error) == 0) {
+        if (tell_ready(&parts, &error) == 0 &&
+            supervisor_watch(&watchdog, probe, &parts, &error) == 0) {
             wait_for_stop(&stop);
+            tell_stopping(options);
             status = EXIT_STOPPED;
         }
+        supervisor_watch_end(watchdog);
     }
     stop_all(&parts, options);
     forget_signals(&stop);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Does a bare Debian lead to a running node and passing tests? Makes a minimal root (bash and apt,
-# nothing else), enters it and does there what README and DEVELOPERS.md say: quickstart.sh as root
+# nothing else), enters it and does there what README says: quickstart.sh as root
 # with the very lines that it prints, then tests/run.sh --quick as an ordinary user.
 #
 #   DCB_BARE_ROOT=1 bash tests/bare_root.sh bookworm|trixie
@@ -68,12 +68,14 @@ done
 grep '^dcbscp: listening on 127.0.0.1:.* as DCBSCP, 3 series, 74 instances$' /tmp/quickstart.out ||
   fail "not the line that tells of the sample archive"
 
-# The printed commands, pasted.
-sed -n '/^Try/,/^Ctrl-C/{/^  /p}' /tmp/quickstart.out >/tmp/commands
+# The printed commands, pasted, with a folder of instances where one's own are meant.
+sed -n '/^Try/,/^Ctrl-C/{/^  /p}' /tmp/quickstart.out |
+  sed 's:FOLDER:tests/data/golden/tiny3/source:' >/tmp/commands
 cat /tmp/commands
 bash -e /tmp/commands >/tmp/commands.out 2>&1 || { cat /tmp/commands.out; fail "a printed command"; }
 grep -q 'SAMPLE-CT' /tmp/commands.out || fail "findscu did not find the CT study"
 [ "$(find build/retrieved -type f | wc -l)" = 48 ] || fail "getscu did not bring 48 instances"
+[ "$(find build/received -name '*.dcm' | wc -l)" = 3 ] || fail "storescu did not leave 3 instances"
 for file in build/retrieved/*; do
   dcmdump -M +P 0010,0020 "$file" | grep -q SAMPLE-CT || fail "$file is not of the CT"
 done

@@ -23,11 +23,12 @@ class DcbscpTest(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp(prefix="dcbscp."))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
-    def start(self, *arguments):
+    def start(self, *arguments, environment=None):
         """A node that is ready, with the parts of its line."""
         node = subprocess.Popen(
             [NODE, "--archive", SAMPLE, "--state", self.folder / "state", "--port", "0",
-             *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+             *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **(environment or {})})
         self.addCleanup(self.end, node)
         watchdog = threading.Timer(60, node.kill)
         watchdog.start()
@@ -122,6 +123,24 @@ class DcbscpTest(unittest.TestCase):
         self.assertEqual(node.wait(timeout=30), 0)
         self.assertGreater(time.monotonic() - began, 1.5)
         self.assertLess(time.monotonic() - began, 8)
+
+    def test_what_systemd_is_told(self):
+        address = str(self.folder / "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(address)
+            manager.settimeout(60)
+            node, _ = self.start(environment={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "100000"})
+            self.assertEqual(manager.recv(4096),
+                             b"READY=1\nSTATUS=serving 3 series, 74 instances")
+            for _ in range(3):
+                self.assertEqual(manager.recv(4096), b"WATCHDOG=1")
+            node.send_signal(signal.SIGTERM)
+            told = b"WATCHDOG=1"
+            while told == b"WATCHDOG=1":
+                told = manager.recv(4096)
+            self.assertRegex(told, rb"^STOPPING=1\nSTATUS=.*\nEXTEND_TIMEOUT_USEC=70000000\n"
+                                   rb"WATCHDOG_USEC=70000000$")
+            self.assertEqual(node.wait(timeout=30), 0)
 
     def test_ipv6(self):
         try:
