@@ -73,8 +73,12 @@ static int restore_record(void *context, uint64_t number, const uint8_t *bytes, 
     file_stamp stamp;
     see_number(r->ingest, number);
     ingest__path(path, r->ingest, number, ".dcm");
-    if (ingest__check_file(path, &stamp) == INGEST_WHOLE && stamp.nbytes == nbytes)
+    if (ingest__check_file(path, &stamp) == INGEST_WHOLE && stamp.nbytes == nbytes) {
+        /* What came after a restored one stays newer than it. */
+        if (r->counts.restored > 0 && utimensat(AT_FDCWD, path, NULL, 0) != 0)
+            return scp_fail(error, "cannot touch %s: %s", path, strerror(errno));
         return 0;
+    }
     int cause = ingest__make_folder(r->ingest, number);
     if (cause == 0)
         cause = ingest__write_file(r->ingest, path, bytes, nbytes, &stamp);
@@ -84,32 +88,43 @@ static int restore_record(void *context, uint64_t number, const uint8_t *bytes, 
     return 0;
 }
 
-static int index_file(scp_ingest *ingest, const char *path, const file_stamp *stamp,
-                      scp_error *error)
+/* Into the index, where that does not have it, and among what waits to be packed. */
+static int take_file(replay *r, uint64_t number, const char *path, const file_stamp *stamp,
+                     scp_error *error)
 {
     dcb_series *series = NULL;
     index_record *record = NULL;
     dcb_error cause = DCB_ERROR_INIT;
     dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
+    const ingest_spooled file = {number, stamp->nbytes};
     uint32_t nduplicates = 0;
-    int result = 0;
+    bool known = false, bad = false;
+    if (index_has_file(r->ingest->index, path, stamp, &known, &bad, error) != 0)
+        return -1;
+    known = known && !bad;
     options.vr_lookup = dictionary_vr;
     if (dcb_series_open(&series, path, &options, &cause) != DCB_OK ||
-        index_record_create(&record, series, &cause) != DCB_OK)
+        (!known && index_record_create(&record, series, &cause) != DCB_OK)) {
         log_event(LOG_ERROR, "spool.not_indexed", LOG_T("path", path),
                   LOG_T("reason", cause.message));
-    else
-        result = index_put_file(ingest->index, path, stamp, record, &nduplicates, error);
+        dcb_series_release(series);
+        return 0;
+    }
+    const dcb_series_info *info = dcb_series_get_info(series);
+    ingest__backlog_add(&r->ingest->backlog, info->study_instance_uid, info->series_instance_uid,
+                        &file);
+    r->counts.indexed += !known;
+    int result =
+        known ? 0 : index_put_file(r->ingest->index, path, stamp, record, &nduplicates, error);
     index_record_close(record);
     dcb_series_release(series);
     return result;
 }
 
 /* A torn file was never acknowledged, or the journal had restored it. */
-static int replay_file(replay *r, const char *path, scp_error *error)
+static int replay_file(replay *r, uint64_t number, const char *path, scp_error *error)
 {
     file_stamp stamp;
-    bool known = false, bad = false;
     switch (ingest__check_file(path, &stamp)) {
     case INGEST_UNREADABLE:
         return scp_fail(error, "cannot read %s: %s", path, strerror(errno));
@@ -123,12 +138,7 @@ static int replay_file(replay *r, const char *path, scp_error *error)
         break;
     }
     r->counts.files++;
-    if (index_has_file(r->ingest->index, path, &stamp, &known, &bad, error) != 0)
-        return -1;
-    if (known && !bad)
-        return 0;
-    r->counts.indexed++;
-    return index_file(r->ingest, path, &stamp, error);
+    return take_file(r, number, path, &stamp, error);
 }
 
 /* The number that a name of nothing but digits and the suffix tells; 0: none. */
@@ -156,7 +166,7 @@ static int replay_folder(replay *r, const char *name, scp_error *error)
         } else if ((number = number_of(e->d_name, ".dcm")) != 0) {
             see_number(r->ingest, number);
             ingest__path(path, r->ingest, number, ".dcm");
-            result = replay_file(r, path, error);
+            result = replay_file(r, number, path, error);
         }
     }
     closedir(folder);
@@ -220,6 +230,7 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
     ingest->series = series;
     ingest->folder_fd = ingest->lock_fd = -1;
     atomic_init(&ingest->next_number, 1);
+    ingest__backlog_init(&ingest->backlog);
     pthread_mutex_init(&ingest->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -252,6 +263,7 @@ void ingest_close(scp_ingest *ingest)
     if (ingest->folder_fd >= 0)
         close(ingest->folder_fd);
     free(ingest->folder);
+    ingest__backlog_free(&ingest->backlog);
     pthread_cond_destroy(&ingest->changed);
     pthread_mutex_destroy(&ingest->lock);
     free(ingest);

@@ -32,6 +32,23 @@ void ingest_close(scp_ingest *ingest);
 /* Returns when all that was acknowledged before the call can be found in the index. */
 void ingest_settle(scp_ingest *ingest);
 
+/* Since the start, but for what waits and is under way. */
+typedef struct ingest_stats {
+    uint64_t received, received_bytes; /* kept: answered with success or a warning */
+    uint64_t repeated;                 /* came again with the same content: nothing new */
+    uint64_t refused;                  /* every other answer */
+    uint64_t spool_series, spool_instances, spool_bytes; /* that wait to be packed, now */
+    uint64_t failing_series;    /* of these: whose packing failed, and is tried again later */
+    uint64_t packing_instances; /* of the series that is being packed now; 0: none is */
+    uint64_t packed_series, packed_instances; /* into .dcbs files */
+    uint64_t packed_source_bytes, packed_file_bytes;
+    uint64_t kept_instances, kept_bytes; /* verbatim: a .dcbs file cannot hold them exactly */
+    uint64_t replaced_instances;         /* set aside for a newer one with their UID */
+    uint64_t pack_failures, pack_ms;
+} ingest_stats;
+
+void ingest_get_stats(ingest_stats *out, scp_ingest *ingest);
+
 typedef struct ingest_request {
     uint32_t association_number;
     const char *transfer_syntax_uid;

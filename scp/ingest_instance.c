@@ -355,7 +355,10 @@ static void keep(ingest_instance *in, ingest_pending *entry, index_record *recor
     if (cause == 0)
         cause = in->fd < 0 ? keep_small(in, path, &stamp) : keep_large(in, path, &stamp);
     if (cause == 0) {
-        ingest__acknowledge(in->ingest, entry, copy, &stamp, record);
+        ingest__acknowledge(in->ingest, entry, copy, &stamp, record, in->number);
+        ingest__count(&in->ingest->backlog, &in->ingest->backlog.stats.received, 1);
+        ingest__count(&in->ingest->backlog, &in->ingest->backlog.stats.received_bytes,
+                      in->total_nbytes);
         return;
     }
     fail_disk(in, "write", cause);
@@ -385,6 +388,10 @@ void ingest_finish(ingest_instance *in, ingest_verdict *verdict)
         if (entry != NULL)
             ingest__leave(in->ingest, entry);
     }
+    if (in->verdict.status != DIMSE_SUCCESS && in->verdict.status != DIMSE_WARNING_DUPLICATE)
+        ingest__count(&in->ingest->backlog, &in->ingest->backlog.stats.refused, 1);
+    else if (duplicate == HAVE_IT)
+        ingest__count(&in->ingest->backlog, &in->ingest->backlog.stats.repeated, 1);
     *verdict = in->verdict;
 }
 

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -79,16 +80,21 @@ void ingest__leave(scp_ingest *ingest, ingest_pending *entry)
 }
 
 void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry, char *path,
-                         const file_stamp *stamp, index_record *record)
+                         const file_stamp *stamp, index_record *record, uint64_t number)
 {
+    char study_uid[UL_UID_SIZE], series_uid[UL_UID_SIZE];
+    const ingest_spooled file = {number, stamp->nbytes};
+    snprintf(study_uid, sizeof study_uid, "%s", record->study_uid);
+    snprintf(series_uid, sizeof series_uid, "%s", record->series_uid);
     pthread_mutex_lock(&ingest->lock);
     entry->path = path;
     entry->stamp = *stamp;
     entry->record = record;
     entry->acknowledged = true;
-    ingest->nacknowledged++;
+    entry->order = ++ingest->nacknowledged;
     pthread_cond_broadcast(&ingest->changed);
     pthread_mutex_unlock(&ingest->lock);
+    ingest__backlog_add(&ingest->backlog, study_uid, series_uid, &file);
 }
 
 /* ---- Finding ---- */
@@ -208,6 +214,14 @@ static void *index_arrivals(void *context)
     return NULL;
 }
 
+static bool has_unindexed(const scp_ingest *ingest, uint64_t up_to)
+{
+    const ingest_pending *p = ingest->pending;
+    while (p != NULL && !(p->acknowledged && p->order <= up_to))
+        p = p->next;
+    return p != NULL;
+}
+
 void ingest_settle(scp_ingest *ingest)
 {
     if (ingest == NULL)
@@ -216,7 +230,7 @@ void ingest_settle(scp_ingest *ingest)
     const uint64_t target = ingest->nacknowledged;
     ingest->nwaiting++;
     pthread_cond_broadcast(&ingest->changed);
-    while (ingest->nindexed < target && !ingest->stopping)
+    while (has_unindexed(ingest, target) && !ingest->stopping)
         pthread_cond_wait(&ingest->changed, &ingest->lock);
     ingest->nwaiting--;
     pthread_mutex_unlock(&ingest->lock);

@@ -2,7 +2,8 @@
 /*
  * ingest_private.h - what the files of the ingest share: ingest.c (life, replay), ingest_instance.c
  * (one instance from its first byte to its answer), ingest_file.c (files of the spool),
- * ingest_pending.c (duplicates, and the thread that writes the index).
+ * ingest_pending.c (duplicates, and the thread that writes the index), ingest_backlog.c (what waits
+ * to be packed), ingest_packer.c (the thread that packs).
  */
 #ifndef INGEST_PRIVATE_H
 #define INGEST_PRIVATE_H
@@ -17,11 +18,40 @@
 
 #define INGEST_PATH_SIZE 4096
 
+/* An instance in the spool. */
+typedef struct ingest_spooled {
+    uint64_t number, nbytes;
+} ingest_spooled;
+
+/* What the spool has of a series. */
+typedef struct ingest_series {
+    struct ingest_series *next; /* in its bucket */
+    char study_uid[UL_UID_SIZE], series_uid[UL_UID_SIZE];
+    ingest_spooled *files; /* in the order of arrival */
+    size_t nfiles, capacity;
+    int64_t last_arrival_ms;
+    int64_t not_before_ms; /* after a failure */
+    uint32_t nfailures;    /* in a row */
+    bool wanted;           /* at once: somebody asked */
+} ingest_series;
+
+#define BACKLOG_BUCKETS 1024u
+
+/* The series that wait to be packed. */
+typedef struct ingest_backlog {
+    pthread_mutex_t lock;   /* all below */
+    pthread_cond_t changed; /* by the monotonic clock */
+    ingest_series *buckets[BACKLOG_BUCKETS];
+    ingest_stats stats;
+    bool stopping;
+} ingest_backlog;
+
 /* An instance between its arrival and the commit that makes it known to the index. */
 typedef struct ingest_pending {
     struct ingest_pending *next;
     char sop_instance_uid[UL_UID_SIZE];
     bool acknowledged; /* durable, for the index to take; else still being checked or written */
+    uint64_t order;    /* among the acknowledged */
     char *path;        /* from here on where acknowledged */
     file_stamp stamp;
     index_record *record;
@@ -35,6 +65,7 @@ struct scp_ingest {
     int folder_fd, lock_fd;
     ingest_journal *journal; /* NULL: durability is async */
     atomic_uint_fast64_t next_number;
+    ingest_backlog backlog;
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
@@ -77,9 +108,10 @@ void ingest__stop_indexing(scp_ingest *ingest);
 ingest_pending *ingest__enter(scp_ingest *ingest, const char *sop_instance_uid);
 /* Takes it out again: it was not kept. */
 void ingest__leave(scp_ingest *ingest, ingest_pending *entry);
-/* It is durable: the index thread has it from now on. Takes path and record over. */
+/* It is durable: the index thread has it from now on, and then the packer. Takes path and record
+   over. */
 void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry, char *path,
-                         const file_stamp *stamp, index_record *record);
+                         const file_stamp *stamp, index_record *record, uint64_t number);
 
 /* Where an instance with this UID is. */
 typedef struct ingest_place {
@@ -90,5 +122,23 @@ typedef struct ingest_place {
 /* Looks among the acknowledged and in the index; 0 or -1. */
 int ingest__find(ingest_place *out, scp_ingest *ingest, const char *sop_instance_uid,
                  const char *series_uid, scp_error *error);
+
+/* ---- ingest_backlog.c ---- */
+
+int64_t ingest__now_ms(void);
+void ingest__backlog_init(ingest_backlog *backlog);
+void ingest__backlog_free(ingest_backlog *backlog);
+/* Where memory runs out the instance waits for the next start. */
+void ingest__backlog_add(ingest_backlog *backlog, const char *study_uid, const char *series_uid,
+                         const ingest_spooled *file);
+/* The series whose turn it is, or NULL, and then *due_ms is when the next one's comes (INT64_MAX:
+   none waits). after_ms: how long a series must be quiet; 0: until it is wanted. Called with the
+   lock held, as the next. */
+ingest_series *ingest__backlog_due(int64_t *due_ms, ingest_backlog *backlog, int64_t now_ms,
+                                   int64_t after_ms);
+/* The first n of its files are dealt with; frees the series where none is left. */
+void ingest__backlog_take_out(ingest_backlog *backlog, ingest_series *series, size_t n);
+/* Adds to the counters under the lock. */
+void ingest__count(ingest_backlog *backlog, uint64_t *counter, uint64_t n);
 
 #endif

@@ -64,6 +64,8 @@ static const option_row ROWS[] = {
      "mebibytes of the store's disk that stay free"},
     {"store_duplicates", KIND_DUPLICATES, AT(store_duplicates), 0, 0, "keep-first", NULL, NULL,
      "another instance with a known UID: keep-first, replace or reject"},
+    {"pack_after_s", KIND_NUMBER, AT(pack_after_s), 0, 86400, "30", NULL, NULL,
+     "seconds without an arrival until a series is packed into its .dcbs file; 0: only on demand"},
     {"store_unknown_sop_classes", KIND_SWITCH, AT(store_unknown_sop_classes), 0, 0, "false", NULL,
      NULL, "take SOP classes that are not in the standard"},
 };

@@ -45,6 +45,7 @@ typedef struct scp_options {
     store_durability durability;
     uint32_t store_reserve_mb; /* free on the store's disk: with less nothing is taken */
     store_duplicates store_duplicates;
+    uint32_t pack_after_s; /* without an arrival: then a series is packed; 0: only on demand */
     bool store_unknown_sop_classes;
 } scp_options;
 
