@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * config_yaml.h - a configuration file as keys and values with their lines: a YAML mapping of names
- * to scalars or to lists of scalars, nothing deeper.
+ * config_yaml.h - a configuration as a tree of texts, lists and records, each with its line.
  *
  * Threads: any; no state between calls.
  */
@@ -10,20 +9,33 @@
 
 #include "scp_error.h"
 
-#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-typedef struct config_entry {
-    const char *name;
-    const char *value; /* UTF-8; for a list, one item of it */
-    bool in_list;
-    unsigned item; /* 0 for a scalar and for a list's first item */
-} config_entry;
+typedef struct config_tree config_tree;
 
-/* Called for every value in the file's order. On failure the error tells what is wrong with the
-   value; file and line are put before it. */
-typedef int (*config_on_entry)(void *context, const config_entry *entry, scp_error *error);
+typedef enum config_kind { CONFIG_TEXT, CONFIG_LIST, CONFIG_RECORD } config_kind;
 
-/* An empty list gives no call. */
-int config_yaml_read(const char *path, config_on_entry on_entry, void *context, scp_error *error);
+/* Borrowed from its tree. */
+typedef struct config_value {
+    config_kind kind;
+    uint32_t line;    /* in the file, from 1 */
+    const char *text; /* CONFIG_TEXT: UTF-8 */
+    uint32_t count;   /* CONFIG_LIST, CONFIG_RECORD: how many items */
+    const char *name; /* of a record's item; NULL: of none */
+    uint32_t name_line;
+    const config_tree *tree;
+    int node;
+} config_value;
+
+/* A file holds one record, or comments alone: then it is an empty one. `name` stands in errors,
+   with the line. */
+int config_read_file(config_tree **out, const char *path, scp_error *error);
+/* Any one value, as of a variable or an argument; it is told as `name`, without a line. */
+int config_read_text(config_tree **out, const char *name, const char *text, scp_error *error);
+void config_close(config_tree *tree);
+
+config_value config_root(const config_tree *tree);
+config_value config_item(const config_value *of, uint32_t i); /* i < of->count */
 
 #endif

@@ -1,157 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * options.c - the table of settings, and the three that are driven by it: configuration file,
- * command line, usage text.
+ * options.c - the settings from their four sources: defaults, configuration file, environment,
+ * command line, each going before the ones before it.
  *
- * Invariant: every setting is one row; its default goes through the same parser as a user's value.
+ * Invariant: what a source gives is taken or refused; nothing is silently ignored.
  * Threads: before any is started (getopt_long keeps its state in globals).
  */
 #include "options.h"
 
 #include "config_yaml.h"
-#include "option_value.h"
+#include "option_table.h"
 
+#include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <limits.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define AT(member) offsetof(scp_options, member)
-
-static const option_row ROWS[] = {
-    {"archives", KIND_FOLDERS, AT(archives), 0, 0, NULL, "archive", "DIR",
-     "a folder of .dcbs files, searched with all below it; may be repeated"},
-    {"state_dir", KIND_FOLDER, AT(state_dir), 0, 0, NULL, "state", "DIR",
-     "where the index is kept; default: .dcbscp in the first archive"},
-    {"bind_address", KIND_ADDRESS, AT(bind_address), 0, 0, "127.0.0.1", "bind", "ADDR",
-     "numeric address to listen on; 0.0.0.0 or :: for all interfaces"},
-    {"port", KIND_NUMBER, AT(port), 0, 65535, "11112", "port", "N", "port; 0 for any free one"},
-    {"ae_title", KIND_AE_TITLE, AT(ae_title), 0, 0, "DCBSCP", "ae-title", "NAME",
-     "the node's application entity title"},
-    {"log_level", KIND_LOG_LEVEL, AT(log_level), 0, 0, "info", "log-level", "error|warn|info|debug",
-     "how much is logged to standard error"},
-    {"log_format", KIND_LOG_FORMAT, AT(log_format), 0, 0, "text", "log-format", "text|json",
-     "how it is logged: for people or for programs"},
-    {"max_associations", KIND_NUMBER, AT(max_associations), 1, 10000, "256", NULL, NULL,
-     "associations at a time; one more is rejected"},
-    {"max_pdu", KIND_NUMBER, AT(max_pdu), 4096, 131072, "131072", NULL, NULL,
-     "largest PDU received, in bytes"},
-    {"request_timeout_s", KIND_NUMBER, AT(request_timeout_s), 1, 3600, "30", NULL, NULL,
-     "seconds from connection to a whole association request"},
-    {"idle_timeout_s", KIND_NUMBER, AT(idle_timeout_s), 1, 86400, "300", NULL, NULL,
-     "seconds without a message while no operation runs"},
-    {"io_timeout_s", KIND_NUMBER, AT(io_timeout_s), 1, 3600, "60", NULL, NULL,
-     "seconds without progress while an operation runs"},
-    {"shutdown_timeout_s", KIND_NUMBER, AT(shutdown_timeout_s), 0, 3600, "10", NULL, NULL,
-     "seconds that running operations get to finish at exit"},
-    {"get_without_role", KIND_SWITCH, AT(get_without_role), 0, 0, "true", NULL, NULL,
-     "C-GET for clients that propose no SCP role"},
-    {"open_series", KIND_NUMBER, AT(open_series), 1, 65536, "64", NULL, NULL,
-     "series kept open while nobody uses them"},
-    {"cache_mb", KIND_NUMBER, AT(cache_mb), 0, 1048576, "256", NULL, NULL,
-     "mebibytes of instances kept in memory"},
-    {"store", KIND_FOLDER, AT(store), 0, 0, NULL, "store", "DIR",
-     "take instances in (C-STORE) and keep them in this folder, which is an archive too; default: "
-     "nothing is taken"},
-    {"durability", KIND_DURABILITY, AT(durability), 0, 0, "fsync", NULL, NULL,
-     "success after the instance is on the disk (fsync), or before (async)"},
-    {"store_reserve_mb", KIND_NUMBER, AT(store_reserve_mb), 0, 1048576, "512", NULL, NULL,
-     "mebibytes of the store's disk that stay free"},
-    {"store_duplicates", KIND_DUPLICATES, AT(store_duplicates), 0, 0, "keep-first", NULL, NULL,
-     "another instance with a known UID: keep-first, replace or reject"},
-    {"pack_after_s", KIND_NUMBER, AT(pack_after_s), 0, 86400, "30", NULL, NULL,
-     "seconds without an arrival until a series is packed into its .dcbs file; 0: only on demand"},
-    {"store_unknown_sop_classes", KIND_SWITCH, AT(store_unknown_sop_classes), 0, 0, "false", NULL,
-     NULL, "take SOP classes that are not in the standard"},
-};
-#define NROWS (sizeof ROWS / sizeof ROWS[0])
+#define MOST_ROWS       128
+#define VARIABLE_PREFIX "DCBSCP_"
+#define CONFIG_VARIABLE VARIABLE_PREFIX "CONFIG"
 
 const char *options_name(size_t i)
 {
-    return i < NROWS ? ROWS[i].name : NULL;
-}
-
-/* ---- Misspelt names -------------------------------------------------------------------------- */
-
-/* Edits (insert, delete, replace) between two names of less than 32 characters. */
-static unsigned edit_distance(const char *a, const char *b)
-{
-    unsigned row[33];
-    size_t na = strlen(a), nb = strlen(b);
-    if (na > 32 || nb > 32)
-        return UINT_MAX;
-    for (size_t j = 0; j <= nb; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= na; i++) {
-        unsigned diagonal = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= nb; j++) {
-            unsigned above = row[j];
-            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-            best = above + 1 < best ? above + 1 : best;
-            best = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            diagonal = above;
-            row[j] = best;
-        }
-    }
-    return row[nb];
-}
-
-/* The row whose name (or flag) is within three edits, half the word at most; NULL: none. */
-static const option_row *nearest_row(const char *text, bool flags)
-{
-    const option_row *nearest = NULL;
-    unsigned least = 4;
-    for (size_t i = 0; i < NROWS; i++) {
-        const char *name = flags ? ROWS[i].flag : ROWS[i].name;
-        unsigned distance = name != NULL ? edit_distance(text, name) : UINT_MAX;
-        if (distance < least && distance * 2 <= strlen(name)) {
-            least = distance;
-            nearest = &ROWS[i];
-        }
-    }
-    return nearest;
+    return i < OPTION_NROWS ? OPTION_ROWS[i].name : NULL;
 }
 
 /* ---- The configuration file ------------------------------------------------------------------ */
 
-typedef struct file_reading {
-    scp_options *options;
-    const char *base;
-    bool seen[NROWS];
-} file_reading;
-
-static int unknown_name(const char *name, scp_error *error)
+static int set_from_file(scp_options *options, const config_value *root,
+                         const option_source *source, scp_error *error)
 {
-    const option_row *nearest = nearest_row(name, false);
-    if (nearest != NULL)
-        return scp_fail(error, "unknown option \"%.40s\"; did you mean \"%s\"?", name,
-                        nearest->name);
-    return scp_fail(error, "unknown option \"%.40s\"", name);
-}
-
-static int on_file_entry(void *context, const config_entry *entry, scp_error *error)
-{
-    file_reading *reading = context;
-    size_t i = 0;
-    while (i < NROWS && strcmp(ROWS[i].name, entry->name) != 0)
-        i++;
-    if (i == NROWS)
-        return unknown_name(entry->name, error);
-    const option_row *row = &ROWS[i];
-    if (reading->seen[i] && entry->item == 0)
-        return scp_fail(error, "%s: given a second time", row->name);
-    reading->seen[i] = true;
-    if (entry->in_list && row->kind != KIND_FOLDERS)
-        return scp_fail(error, "%s: expected one value, not a list", row->name);
-    scp_error inner = SCP_ERROR_INIT;
-    if (option_parse(reading->options, row, entry->value, reading->base, &inner) != 0)
-        return scp_fail(error, "%s: %s", row->name, inner.message);
+    bool seen[MOST_ROWS] = {false};
+    for (uint32_t i = 0; i < root->count; i++) {
+        const config_value value = config_item(root, i);
+        const option_row *row = option_find(OPTION_ROWS, OPTION_NROWS, value.name);
+        if (row == NULL) {
+            char where[240];
+            snprintf(where, sizeof where, "%s:%u: ", source->name, (unsigned)value.name_line);
+            return option_unknown(OPTION_ROWS, OPTION_NROWS, where, value.name, error);
+        }
+        if (seen[row - OPTION_ROWS])
+            return scp_fail(error, "%s:%u: %s: given a second time", source->name,
+                            (unsigned)value.name_line, row->name);
+        seen[row - OPTION_ROWS] = true;
+        if (option_set(options, row, &value, source, error) != 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -168,13 +67,87 @@ static char *folder_of(const char *working_folder, const char *path)
 static int read_file(scp_options *options, const char *path, const char *working_folder,
                      scp_error *error)
 {
+    config_tree *tree;
+    if (config_read_file(&tree, path, error) != 0)
+        return -1;
     char *base = folder_of(working_folder, path);
-    if (base == NULL)
-        return scp_fail(error, "out of memory");
-    file_reading reading = {.options = options, .base = base};
-    int result = config_yaml_read(path, on_file_entry, &reading, error);
+    const config_value root = config_root(tree);
+    const option_source source = {path, true, base};
+    int result = base != NULL ? set_from_file(options, &root, &source, error)
+                              : scp_fail(error, "out of memory");
     free(base);
+    config_close(tree);
     return result;
+}
+
+/* ---- One value as text ----------------------------------------------------------------------- */
+
+static int set_from_text(scp_options *options, const option_row *row, const char *text,
+                         bool is_yaml, const option_source *source, scp_error *error)
+{
+    config_tree *tree = NULL;
+    config_value value = {.kind = CONFIG_TEXT, .text = text};
+    if (is_yaml) {
+        if (config_read_text(&tree, source->name, text, error) != 0)
+            return -1;
+        value = config_root(tree);
+    }
+    int result = option_set(options, row, &value, source, error);
+    config_close(tree);
+    return result;
+}
+
+/* ---- The environment ------------------------------------------------------------------------- */
+
+/* Kubernetes gives every container variables about the services around it. For one that is called
+   dcbscp they begin as ours do: DCBSCP_SERVICE_HOST, DCBSCP_PORT=tcp://10.0.0.1:11112 and more. */
+static bool is_about_a_service(const char *name, const char *value)
+{
+    return strncmp(name, "SERVICE_", 8) == 0 ||
+           (strncmp(name, "PORT_", 5) == 0 && isdigit((unsigned char)name[5])) ||
+           (strcmp(name, "PORT") == 0 &&
+            (strncmp(value, "tcp://", 6) == 0 || strncmp(value, "udp://", 6) == 0));
+}
+
+static void lower_case(char *text)
+{
+    for (; *text != '\0'; text++)
+        *text = (char)tolower((unsigned char)*text);
+}
+
+/* variable: "DCBSCP_NAME=value" */
+static int set_from_variable(scp_options *options, const char *variable, const char *working_folder,
+                             scp_error *error)
+{
+    char name[64], option[64];
+    const char *equals = strchr(variable, '=');
+    snprintf(name, sizeof name, "%.*s", (int)(equals - variable), variable);
+    snprintf(option, sizeof option, "%s", name + strlen(VARIABLE_PREFIX));
+    if (strcmp(name, CONFIG_VARIABLE) == 0 || is_about_a_service(option, equals + 1))
+        return 0;
+    lower_case(option);
+    const option_row *row = option_find(OPTION_ROWS, OPTION_NROWS, option);
+    if (row == NULL) {
+        char where[80];
+        snprintf(where, sizeof where, "%s: ", name);
+        return option_unknown(OPTION_ROWS, OPTION_NROWS, where, option, error);
+    }
+    const option_source source = {name, false, working_folder};
+    const bool is_list = row->count_offset != 0;
+    if (is_list)
+        option_clear(options, row);
+    return set_from_text(options, row, equals + 1, is_list, &source, error);
+}
+
+static int read_environment(scp_options *options, const char *working_folder, scp_error *error)
+{
+    for (char **variable = environ; *variable != NULL; variable++) {
+        if (strncmp(*variable, VARIABLE_PREFIX, strlen(VARIABLE_PREFIX)) == 0 &&
+            strchr(*variable, '=') != NULL &&
+            set_from_variable(options, *variable, working_folder, error) != 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* ---- The command line ------------------------------------------------------------------------ */
@@ -192,9 +165,10 @@ static void make_long_options(struct option *out)
     size_t n = 0;
     for (; n < NFIXED; n++)
         out[n] = FIXED[n];
-    for (size_t i = 0; i < NROWS; i++) {
-        if (ROWS[i].flag != NULL)
-            out[n++] = (struct option){ROWS[i].flag, required_argument, NULL, OPTION_ROW + (int)i};
+    for (size_t i = 0; i < OPTION_NROWS; i++) {
+        if (OPTION_ROWS[i].flag != NULL)
+            out[n++] =
+                (struct option){OPTION_ROWS[i].flag, required_argument, NULL, OPTION_ROW + (int)i};
     }
     out[n] = (struct option){NULL, 0, NULL, 0};
 }
@@ -209,10 +183,16 @@ static int bad_argument(const char *argument, scp_error *error)
         if (strcmp(FIXED[i].name, name) == 0)
             return scp_fail(error, "--%s takes no value", name);
     }
-    const option_row *nearest = nearest_row(name, true);
+    const char *nearest = NULL;
+    unsigned least = UINT_MAX;
+    for (size_t i = 0; i < OPTION_NROWS; i++) {
+        const char *flag = OPTION_ROWS[i].flag;
+        const unsigned distance = flag != NULL ? option_misspelling(name, flag) : UINT_MAX;
+        nearest = distance < least ? flag : nearest;
+        least = distance < least ? distance : least;
+    }
     if (nearest != NULL)
-        return scp_fail(error, "unknown option \"--%s\"; did you mean \"--%s\"?", name,
-                        nearest->flag);
+        return scp_fail(error, "unknown option \"--%s\"; did you mean \"--%s\"?", name, nearest);
     return scp_fail(error, "unknown option \"--%s\"; see --help", name);
 }
 
@@ -228,7 +208,8 @@ typedef struct command_line {
 
 static int walk_arguments(command_line *out, int argc, char **argv, scp_error *error)
 {
-    struct option long_options[NFIXED + NROWS + 1];
+    struct option long_options[NFIXED + MOST_ROWS + 1];
+    assert(OPTION_NROWS <= MOST_ROWS);
     make_long_options(long_options);
     opterr = 0;
     optind = 0; /* glibc: start anew, also when called again */
@@ -249,7 +230,7 @@ static int walk_arguments(command_line *out, int argc, char **argv, scp_error *e
             out->file = optarg;
             continue;
         }
-        out->values[out->nvalues].row = &ROWS[option - OPTION_ROW];
+        out->values[out->nvalues].row = &OPTION_ROWS[option - OPTION_ROW];
         out->values[out->nvalues++].text = optarg;
     }
     if (optind < argc)
@@ -260,31 +241,23 @@ static int walk_arguments(command_line *out, int argc, char **argv, scp_error *e
 static int apply_command_line(scp_options *options, const command_line *line,
                               const char *working_folder, scp_error *error)
 {
-    bool dropped = false;
+    bool seen[MOST_ROWS] = {false};
     for (size_t i = 0; i < line->nvalues; i++) {
         const option_row *row = line->values[i].row;
-        if (row->kind == KIND_FOLDERS && !dropped) {
-            option_drop_archives(options);
-            dropped = true;
-        }
-        scp_error inner = SCP_ERROR_INIT;
-        if (option_parse(options, row, line->values[i].text, working_folder, &inner) != 0)
-            return scp_fail(error, "--%s: %s", row->flag, inner.message);
+        char name[48];
+        snprintf(name, sizeof name, "--%s", row->flag);
+        const option_source source = {name, false, working_folder};
+        if (row->count_offset != 0 && !seen[row - OPTION_ROWS])
+            option_clear(options, row);
+        seen[row - OPTION_ROWS] = true;
+        if (set_from_text(options, row, line->values[i].text, row->kind == KIND_RECORD, &source,
+                          error) != 0)
+            return -1;
     }
     return 0;
 }
 
 /* ---- All of it ------------------------------------------------------------------------------- */
-
-static int apply_defaults(scp_options *options, scp_error *error)
-{
-    for (size_t i = 0; i < NROWS; i++) {
-        if (ROWS[i].default_text != NULL &&
-            option_parse(options, &ROWS[i], ROWS[i].default_text, "/", error) != 0)
-            return -1;
-    }
-    return 0;
-}
 
 static bool is_within(const char *path, const char *folder)
 {
@@ -295,29 +268,33 @@ static bool is_within(const char *path, const char *folder)
 /* What is taken in is served: the store is an archive, where it is not within one. */
 static int add_store(scp_options *options, scp_error *error)
 {
-    for (uint32_t i = 0; options->store != NULL && i < options->narchives; i++) {
+    if (options->store == NULL)
+        return 0;
+    for (uint32_t i = 0; i < options->narchives; i++) {
         if (is_within(options->store, options->archives[i]))
             return 0;
     }
-    static const option_row row = {"archives", KIND_FOLDERS, AT(archives), 0,   0,
-                                   NULL,       NULL,         NULL,         NULL};
-    return options->store != NULL ? option_parse(options, &row, options->store, "/", error) : 0;
+    const option_source source = {"store", false, "/"};
+    return set_from_text(options, option_find(OPTION_ROWS, OPTION_NROWS, "archives"),
+                         options->store, false, &source, error);
 }
 
 static int resolve(scp_options *options, const command_line *line, const char *working_folder,
                    scp_error *error)
 {
-    if (apply_defaults(options, error) != 0)
+    const char *file = line->file != NULL ? line->file : getenv(CONFIG_VARIABLE);
+    if (option_set_defaults(options, OPTION_ROWS, OPTION_NROWS, error) != 0)
         return -1;
-    if (line->file != NULL && read_file(options, line->file, working_folder, error) != 0)
+    if (file != NULL && read_file(options, file, working_folder, error) != 0)
         return -1;
-    if (apply_command_line(options, line, working_folder, error) != 0)
-        return -1;
-    if (add_store(options, error) != 0)
+    if (read_environment(options, working_folder, error) != 0 ||
+        apply_command_line(options, line, working_folder, error) != 0 ||
+        add_store(options, error) != 0)
         return -1;
     if (options->narchives == 0)
-        return scp_fail(error, "no archive given: name a folder of .dcbs files with --archive DIR "
-                               "or with `archives:` in the configuration file (-c FILE)");
+        return scp_fail(error, "no archive given: name a folder of .dcbs files with --archive DIR, "
+                               "in DCBSCP_ARCHIVES, or with `archives:` in the configuration file "
+                               "(-c FILE)");
     if (options->state_dir == NULL)
         options->state_dir = option_absolute_path(options->archives[0], ".dcbscp");
     return options->state_dir != NULL ? 0 : scp_fail(error, "out of memory");
@@ -349,41 +326,7 @@ int options_parse(scp_options *out, options_action *action, int argc, char **arg
 
 void options_free(scp_options *options)
 {
-    option_drop_archives(options);
-    free(options->state_dir);
-    free(options->store);
-    free(options->bind_address);
-    free(options->ae_title);
+    for (size_t i = 0; i < OPTION_NROWS; i++)
+        option_clear(options, &OPTION_ROWS[i]);
     *options = (scp_options){0};
-}
-
-void options_print_usage(void)
-{
-    puts("Usage: dcbscp [-c FILE] [--archive DIR]... [option]...\n"
-         "Serves DiCube .dcbs files to DICOM workstations: C-ECHO, C-FIND and C-GET; takes\n"
-         "instances in by C-STORE where --store names a folder for them.\n");
-    printf("  %-24s %s\n", "-c FILE", "configuration file (YAML); conf/dcbscp.yaml explains it");
-    for (size_t i = 0; i < NROWS; i++) {
-        if (ROWS[i].flag == NULL)
-            continue;
-        char flag[64];
-        snprintf(flag, sizeof flag, "--%s %s", ROWS[i].flag, ROWS[i].argument);
-        if (strlen(flag) > 24)
-            printf("  %s\n  %-24s %s", flag, "", ROWS[i].help);
-        else
-            printf("  %-24s %s", flag, ROWS[i].help);
-        if (ROWS[i].default_text != NULL)
-            printf(" [%s]", ROWS[i].default_text);
-        putchar('\n');
-    }
-    printf("  %-24s %s\n  %-24s %s\n", "--version", "print the version and exit", "--help",
-           "print this and exit");
-    puts("\nOnly in the configuration file:");
-    for (size_t i = 0; i < NROWS; i++) {
-        if (ROWS[i].flag == NULL)
-            printf("  %-24s %s [%s]\n", ROWS[i].name, ROWS[i].help, ROWS[i].default_text);
-    }
-    puts("\nThe command line goes before the file. When ready, one line is printed to standard\n"
-         "output; SIGTERM or SIGINT stops the node, a second one at once.\n"
-         "Exit status: 0 stopped as asked, 1 could not run, 2 wrong option or configuration.");
 }

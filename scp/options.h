@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * options.h - the node's settings: one table (options.c) of name, type, range, default and help
- * drives the configuration file, the command line, the usage text and the test that
- * conf/dcbscp.yaml is complete.
+ * options.h - the node's settings: one table (option_table.c) of name, type, range, default and help
+ * drives the configuration file, the environment, the command line, the usage text and the test
+ * that conf/dcbscp.yaml is complete.
  *
- * Order of precedence: command line, configuration file, default. Read-only once parsed.
+ * Order of precedence: command line, environment (DCBSCP_NAME), configuration file, default.
+ * Read-only once parsed.
  */
 #ifndef OPTIONS_H
 #define OPTIONS_H
@@ -22,6 +23,21 @@ typedef enum store_duplicates {
     DUPLICATES_REPLACE,
     DUPLICATES_REJECT
 } store_duplicates;
+
+#define DESTINATION_PEER "peer" /* a destination's host: the address that the request came from */
+
+/* Where instances may be sent (C-MOVE). */
+typedef struct scp_destination {
+    char *ae_title; /* no two have the same */
+    char *host;     /* a name, a numeric address or DESTINATION_PEER */
+    uint32_t port;
+    bool tls;
+    uint32_t associations; /* at a time for one retrieval, 1 to 8 */
+    uint32_t retries;      /* of what failed to connect or broke off */
+    bool only_self;        /* only for the caller that bears this AE title */
+    char **prefer;         /* UIDs of transfer syntaxes, the best first; none: as they are stored */
+    uint32_t nprefer;
+} scp_destination;
 
 typedef struct scp_options {
     char **archives; /* absolute, without trailing slash */
@@ -47,6 +63,8 @@ typedef struct scp_options {
     store_duplicates store_duplicates;
     uint32_t pack_after_s; /* without an arrival: then a series is packed; 0: only on demand */
     bool store_unknown_sop_classes;
+    scp_destination *destinations;
+    uint32_t ndestinations;
 } scp_options;
 
 /* What the command line asked for besides running. */
@@ -56,8 +74,8 @@ typedef enum options_action {
     OPTIONS_VERSION, /* print the version, exit 0 */
 } options_action;
 
-/* Fills *out from the command line and the file that it names. On failure the error says which
-   file, line or argument, and what was expected. */
+/* Fills *out from the command line, the environment and the file that either names. On failure the
+   error says which file and line, variable or argument, and what was expected. */
 int options_parse(scp_options *out, options_action *action, int argc, char **argv,
                   scp_error *error);
 void options_free(scp_options *options);

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 typedef struct service_class {
     const char *uid;
@@ -287,4 +288,45 @@ bool transfer_syntax_carries(const char *accepted, const char *instance)
         return is_htj2k(instance);
     return strcmp(accepted, UID_HTJ2K_LOSSLESS) == 0 &&
            strcmp(instance, UID_HTJ2K_LOSSLESS_RPCL) == 0;
+}
+
+/* PS3.6 table A-1; those that hold an instance as a whole. */
+static const struct {
+    const char *uid, *keyword;
+} transfer_syntaxes[] = {
+    {UID_IMPLICIT_LE, "ImplicitVRLittleEndian"},
+    {UID_EXPLICIT_LE, "ExplicitVRLittleEndian"},
+    {UID_DEFLATED, "DeflatedExplicitVRLittleEndian"},
+    {UID_EXPLICIT_BE, "ExplicitVRBigEndian"},
+    {"1.2.840.10008.1.2.4.50", "JPEGBaseline8Bit"},
+    {"1.2.840.10008.1.2.4.51", "JPEGExtended12Bit"},
+    {"1.2.840.10008.1.2.4.57", "JPEGLossless"},
+    {"1.2.840.10008.1.2.4.70", "JPEGLosslessSV1"},
+    {"1.2.840.10008.1.2.4.80", "JPEGLSLossless"},
+    {"1.2.840.10008.1.2.4.81", "JPEGLSNearLossless"},
+    {"1.2.840.10008.1.2.4.90", "JPEG2000Lossless"},
+    {"1.2.840.10008.1.2.4.91", "JPEG2000"},
+    {"1.2.840.10008.1.2.4.100", "MPEG2MPML"},
+    {"1.2.840.10008.1.2.4.101", "MPEG2MPHL"},
+    {"1.2.840.10008.1.2.4.102", "MPEG4HP41"},
+    {"1.2.840.10008.1.2.4.103", "MPEG4HP41BD"},
+    {"1.2.840.10008.1.2.4.104", "MPEG4HP422D"},
+    {"1.2.840.10008.1.2.4.105", "MPEG4HP423D"},
+    {"1.2.840.10008.1.2.4.106", "MPEG4HP42STEREO"},
+    {"1.2.840.10008.1.2.4.107", "HEVCMP51"},
+    {"1.2.840.10008.1.2.4.108", "HEVCM10P51"},
+    {UID_HTJ2K_LOSSLESS, "HTJ2KLossless"},
+    {UID_HTJ2K_LOSSLESS_RPCL, "HTJ2KLosslessRPCL"},
+    {UID_HTJ2K, "HTJ2K"},
+    {"1.2.840.10008.1.2.5", "RLELossless"},
+};
+
+const char *transfer_syntax_uid(const char *text)
+{
+    for (size_t i = 0; i < sizeof transfer_syntaxes / sizeof transfer_syntaxes[0]; i++) {
+        if (strcasecmp(transfer_syntaxes[i].keyword, text) == 0 ||
+            strcmp(transfer_syntaxes[i].uid, text) == 0)
+            return transfer_syntaxes[i].uid;
+    }
+    return NULL;
 }

@@ -53,4 +53,8 @@ const char *sop_class_name(const char *uid);
    .203, an RPCL one in .201 (PS3.5 A.4.10). */
 bool transfer_syntax_carries(const char *accepted, const char *instance);
 
+/* The UID that an operator wrote as PS3.6's keyword (ExplicitVRLittleEndian, HTJ2KLossless ...), in
+   any case, or as itself; NULL: none of the standard. */
+const char *transfer_syntax_uid(const char *text);
+
 #endif

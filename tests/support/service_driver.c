@@ -108,7 +108,7 @@ void test_run_start(test_run *run, const test_archive *archive, const service *k
     require(query_syntax(&syntax, transfer_syntax), "syntax", transfer_syntax);
     size_t nbytes = 0;
     uint8_t *bytes = identifier != NULL ? dataset_text_encode(&nbytes, identifier, syntax) : NULL;
-    const service_peer peer = {5, contexts != NULL ? contexts : &none};
+    const service_peer peer = {5, contexts != NULL ? contexts : &none, archive->node.options};
     const service_request request = {.command = &run->request,
                                      .context_id = 1,
                                      .transfer_syntax_uid = transfer_syntax,

@@ -149,7 +149,7 @@ static void wrong_command_lines(void **state)
         {"", "no archive given"},
         {"--archive", "--archive needs a value"},
         {"--archive /a -c", "-c needs a value"},
-        {"--archive /a --archive /a/", "--archive: the archive \"/a\" is given twice"},
+        {"--archive /a --archive /a/", "--archive: \"/a\" is given twice"},
         {"--archive /a --port 65536", "--port: expected a number from 0 to 65535, not \"65536\""},
         {"--archive /a --port -1", "--port: expected a number from 0 to 65535, not \"-1\""},
         {"--archive /a --port=", "--port: expected a number from 0 to 65535, not \"\""},
@@ -194,15 +194,16 @@ static void wrong_files(void **state)
         {"something_else: 1\n", ":1: unknown option \"something_else\""},
         {"port: 1\nport: 2\n", ":2: port: given a second time"},
         {"archives: [/a]\nae_title: X\narchives: [/b]\n", ":3: archives: given a second time"},
-        {"port: [1]\n", ":1: port: expected one value, not a list"},
+        {"port: [1]\n", ":1: port: expected one value, not a list or a record"},
         {"port:\n", ":1: port: expected a number from 0 to 65535, not \"\""},
-        {"archives:\n  - /a\n  - /a\n", ":3: archives: the archive \"/a\" is given twice"},
-        {"archives:\n  - [/a]\n", ":2: a list may hold plain values only"},
-        {"port: {a: 1}\n", ":1: expected a value or a list of values"},
+        {"archives:\n  - /a\n  - /a\n", ":3: archives: \"/a\" is given twice"},
+        {"archives:\n  - [/a]\n", ":2: archives: a list may hold plain values only"},
+        {"port: {a: 1}\n", ":1: port: expected one value, not a list or a record"},
         {"- port\n", ":1: expected lines of the form"},
         {"port\n", ":1: expected lines of the form"},
         {"[a]: 1\n", ":1: expected an option's name"},
-        {"port: &x 1\nmax_pdu: *x\n", ":2: expected a value or a list of values"},
+        {"port: &x 1\nmax_pdu: *x\n",
+         ":1: max_pdu: expected a number from 4096 to 131072, not \"1\""},
         {"port: 1\n---\nport: 2\n", ":2: a second document begins here"},
         {"port: 'x\n", ":2: not valid YAML: "},
         {"port: 1\n  ae_title\n",
@@ -211,6 +212,26 @@ static void wrong_files(void **state)
         {"get_without_role: maybe\n", ":1: get_without_role: expected true or false, not"},
         {"max_pdu: 4095\n", ":1: max_pdu: expected a number from 4096 to 131072, not \"4095\""},
         {"log_level: \"in\\0fo\"\n", ":1: a value has a NUL character"},
+        {"archives: &x [*x]\n", ":1: archives: a list may hold plain values only"},
+        {"destinations: A\n", ":1: destinations, record 1: expected `name: value` lines"},
+        {"destinations:\n  - ae_title: A\n    hots: b\n",
+         ":3: destinations, record 1: unknown option \"hots\"; did you mean \"host\"?"},
+        {"destinations:\n  - {ae_title: A, host: b}\n  - ae_title: B\n",
+         ":3: destinations, record 2: host is missing"},
+        {"destinations:\n  - ae_title: A\n    host: b\n    port: 0\n",
+         ":4: destinations, record 1: port: expected a number from 1 to 65535, not \"0\""},
+        {"destinations:\n  - ae_title: A\n    host: b\n    host: c\n",
+         ":4: destinations, record 1: host: given a second time"},
+        {"destinations: [{ae_title: A, host: b},\n {ae_title: A, host: c}]\n",
+         ":2: destinations, record 2: \"A\" is given twice"},
+        {"destinations: [{ae_title: A, host: 'b c'}]\n",
+         ":1: destinations, record 1: host: expected a host's name, a numeric address or peer"},
+        {"destinations: [{ae_title: A, host: b, associations: 9}]\n",
+         ":1: destinations, record 1: associations: expected a number from 1 to 8"},
+        {"destinations: [{ae_title: A, host: b, prefer: [HTJ2K, JPEG3000]}]\n",
+         ":1: destinations, record 1: prefer: expected a transfer syntax, by UID or by a name"},
+        {"destinations: [{ae_title: A, host: b, prefer: [RLELossless, 1.2.840.10008.1.2.5]}]\n",
+         ":1: destinations, record 1: prefer: \"1.2.840.10008.1.2.5\" is given twice"},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
         write_file(CASES[i].text);
@@ -222,6 +243,117 @@ static void wrong_files(void **state)
         const char *message = error.message + strlen(path);
         if (strncmp(message, CASES[i].message, strlen(CASES[i].message)) != 0)
             fail_msg("%s gave \"%s\"", CASES[i].text, error.message);
+    }
+}
+
+static void destinations(void **state)
+{
+    (void)state;
+    write_file("destinations:\n"
+               "  - ae_title: WS1\n"
+               "    host: ws1.hospital.example\n"
+               "  - {ae_title: ' WS 2 ', host: 10.0.0.7, port: 11112, tls: true, associations: 8,\n"
+               "     retries: 0, only_self: true, prefer: [htj2klossless, 1.2.840.10008.1.2.1]}\n"
+               "  - {ae_title: WS3, host: peer}\n"
+               "  - {ae_title: WS4, host: 'fd00::4', prefer: RLELossless}\n");
+    scp_options options;
+    parse_well(&options, "--archive /a -c @");
+    assert_int_equal(options.ndestinations, 4);
+    const scp_destination *d = options.destinations;
+    assert_string_equal(d[0].ae_title, "WS1");
+    assert_string_equal(d[0].host, "ws1.hospital.example");
+    assert_int_equal(d[0].port, 104);
+    assert_int_equal(d[0].associations, 1);
+    assert_int_equal(d[0].retries, 1);
+    assert_false(d[0].tls || d[0].only_self);
+    assert_int_equal(d[0].nprefer, 0);
+    assert_string_equal(d[1].ae_title, "WS 2");
+    assert_int_equal(d[1].port, 11112);
+    assert_int_equal(d[1].associations, 8);
+    assert_int_equal(d[1].retries, 0);
+    assert_true(d[1].tls && d[1].only_self);
+    assert_int_equal(d[1].nprefer, 2);
+    assert_string_equal(d[1].prefer[0], "1.2.840.10008.1.2.4.201");
+    assert_string_equal(d[1].prefer[1], "1.2.840.10008.1.2.1");
+    assert_string_equal(d[2].host, DESTINATION_PEER);
+    assert_string_equal(d[3].host, "fd00::4");
+    assert_string_equal(d[3].prefer[0], "1.2.840.10008.1.2.5");
+    options_free(&options);
+
+    /* The command line takes the place of the file's whole list. */
+    parse_well(&options, "--archive /a -c @ --destination {ae_title:\tX,host:\th} "
+                         "--destination {ae_title:\tY,host:\th}");
+    assert_int_equal(options.ndestinations, 2);
+    assert_string_equal(options.destinations[1].ae_title, "Y");
+    options_free(&options);
+}
+
+static void environment(void **state)
+{
+    (void)state;
+    scp_options options;
+    write_file("port: 1\nae_title: FILE\narchives: [/file]\ncache_mb: 7\n");
+    setenv("DCBSCP_CONFIG", path, 1);
+    setenv("DCBSCP_PORT", "2", 1);
+    setenv("DCBSCP_AE_TITLE", "A: b", 1);
+    setenv("DCBSCP_ARCHIVES", "[/x, here]", 1);
+    setenv("DCBSCP_DESTINATIONS", "[{ae_title: A, host: h}, {ae_title: B, host: h}]", 1);
+    setenv("DCBSCP_SERVICE_HOST", "10.0.0.1", 1);
+    setenv("DCBSCP_PORT_11112_TCP_ADDR", "10.0.0.1", 1);
+    parse_well(&options, "--ae-title LINE");
+    char expected[4096 + 8];
+    assert_non_null(getcwd(expected, 4096));
+    strncat(expected, "/here", 6);
+    assert_int_equal(options.port, 2);
+    assert_string_equal(options.ae_title, "LINE");
+    assert_int_equal(options.cache_mb, 7);
+    assert_int_equal(options.narchives, 2);
+    assert_string_equal(options.archives[1], expected);
+    assert_int_equal(options.ndestinations, 2);
+    assert_string_equal(options.destinations[1].ae_title, "B");
+    options_free(&options);
+    setenv("DCBSCP_PORT", "tcp://10.0.0.1:11112", 1); /* Kubernetes' */
+    parse_well(&options, "");
+    assert_int_equal(options.port, 1);
+    assert_string_equal(options.ae_title, "A: b");
+    options_free(&options);
+    static const char *const VARIABLES[] = {"DCBSCP_CONFIG",
+                                            "DCBSCP_PORT",
+                                            "DCBSCP_AE_TITLE",
+                                            "DCBSCP_ARCHIVES",
+                                            "DCBSCP_DESTINATIONS",
+                                            "DCBSCP_SERVICE_HOST",
+                                            "DCBSCP_PORT_11112_TCP_ADDR"};
+    for (size_t i = 0; i < sizeof VARIABLES / sizeof VARIABLES[0]; i++)
+        unsetenv(VARIABLES[i]);
+}
+
+static void wrong_variables(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value, *message;
+    } CASES[] = {
+        {"DCBSCP_PROT", "1", "DCBSCP_PROT: unknown option \"prot\"; did you mean \"port\"?"},
+        {"DCBSCP_PORT", "x", "DCBSCP_PORT: expected a number from 0 to 65535, not \"x\""},
+        {"DCBSCP_PORT", "[1]", "DCBSCP_PORT: expected a number from 0 to 65535, not \"[1]\""},
+        {"DCBSCP_ARCHIVES", "[/a", "DCBSCP_ARCHIVES: not valid YAML: "},
+        {"DCBSCP_ARCHIVES", "", "DCBSCP_ARCHIVES: expected a folder, not an empty value"},
+        {"DCBSCP_DESTINATIONS", "[{ae_title: A, host: b}, {ae_title: B}]",
+         "DCBSCP_DESTINATIONS, record 2: host is missing"},
+        {"DCBSCP_DESTINATIONS", "{ae_title: A, host: b, pot: 1}",
+         "DCBSCP_DESTINATIONS, record 1: unknown option \"pot\"; did you mean \"port\"?"},
+        {"DCBSCP_CONFIG", "/nowhere.yaml", "/nowhere.yaml: cannot open the configuration file"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        scp_options options;
+        options_action action;
+        scp_error error = SCP_ERROR_INIT;
+        setenv(CASES[i].name, CASES[i].value, 1);
+        assert_int_equal(parse(&options, &action, "--archive /a", &error), -1);
+        unsetenv(CASES[i].name);
+        if (strncmp(error.message, CASES[i].message, strlen(CASES[i].message)) != 0)
+            fail_msg("%s=%s gave \"%s\"", CASES[i].name, CASES[i].value, error.message);
     }
 }
 
@@ -315,6 +447,9 @@ int main(void)
         cmocka_unit_test(actions),
         cmocka_unit_test(wrong_command_lines),
         cmocka_unit_test(wrong_files),
+        cmocka_unit_test(destinations),
+        cmocka_unit_test(environment),
+        cmocka_unit_test(wrong_variables),
         cmocka_unit_test(a_file_over_the_limit_is_refused),
         cmocka_unit_test(shipped_file_holds_the_defaults),
         cmocka_unit_test(shipped_file_is_complete),

@@ -32,7 +32,7 @@ static outcome run_with_failure(unsigned n, bool *failed, const service *kind, c
                                 const uint8_t *identifier, size_t nbytes, ul_request *contexts)
 {
     const dimse_command command = {.command_field = kind->command_field, .message_id = 1};
-    const service_peer peer = {1, contexts};
+    const service_peer peer = {1, contexts, archive.node.options};
     const service_request request = {.command = &command,
                                      .context_id = 1,
                                      .transfer_syntax_uid = UID_IMPLICIT_LE,

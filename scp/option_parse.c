@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* option_parse.c - a setting's text to its value, with what was expected where it is not that. */
+#include "option_parse.h"
+
+#include "sop_classes.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+_Static_assert(sizeof(log_level) == sizeof(int), "KIND_WORD stores an int");
+
+static int take(char **out, char *text, scp_error *error)
+{
+    *out = text;
+    return text != NULL ? 0 : scp_fail(error, "out of memory");
+}
+
+char *option_absolute_path(const char *base, const char *path)
+{
+    char *joined = NULL;
+    int made = path[0] == '/'
+                   ? asprintf(&joined, "%s", path)
+                   : asprintf(&joined, "%s/%s", strcmp(base, "/") == 0 ? "" : base, path);
+    if (made < 0)
+        return NULL;
+    size_t n = strlen(joined);
+    while (n > 1 && joined[n - 1] == '/')
+        joined[--n] = '\0';
+    return joined;
+}
+
+static int parse_folder(char **out, const char *text, const char *base, scp_error *error)
+{
+    if (text[0] == '\0')
+        return scp_fail(error, "expected a folder, not an empty value");
+    return take(out, option_absolute_path(base, text), error);
+}
+
+static int parse_number(uint32_t *out, const option_row *row, const char *text, scp_error *error)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long number = strtoul(text, &end, 10);
+    bool digits = text[0] != '\0' && strspn(text, "0123456789") == strlen(text);
+    if (!digits || *end != '\0' || errno != 0 || number < row->least || number > row->most)
+        return scp_fail(error, "expected a number from %" PRIu32 " to %" PRIu32 ", not \"%.40s\"",
+                        row->least, row->most, text);
+    *out = (uint32_t)number;
+    return 0;
+}
+
+static int parse_switch(bool *out, const char *text, scp_error *error)
+{
+    *out = strcmp(text, "true") == 0;
+    if (*out || strcmp(text, "false") == 0)
+        return 0;
+    return scp_fail(error, "expected true or false, not \"%.40s\"", text);
+}
+
+static int parse_word(int *out, const option_row *row, const char *text, scp_error *error)
+{
+    char expected[160] = "";
+    for (int i = 0; row->words[i] != NULL; i++) {
+        if (strcmp(row->words[i], text) == 0) {
+            *out = i;
+            return 0;
+        }
+        const size_t n = strlen(expected);
+        const char *between = i == 0 ? "" : row->words[i + 1] == NULL ? " or " : ", ";
+        snprintf(expected + n, sizeof expected - n, "%s%s", between, row->words[i]);
+    }
+    return scp_fail(error, "expected %s, not \"%.40s\"", expected, text);
+}
+
+/* PS3.5 6.2, AE: up to 16 characters of the default repertoire, no backslash, not blank. */
+static int parse_ae_title(char **out, const char *text, scp_error *error)
+{
+    size_t begin = strspn(text, " "), end = strlen(text);
+    while (end > begin && text[end - 1] == ' ')
+        end--;
+    bool good = end > begin && end - begin <= 16;
+    for (size_t i = begin; good && i < end; i++)
+        good = text[i] >= 0x20 && text[i] < 0x7f && text[i] != '\\';
+    if (!good)
+        return scp_fail(error,
+                        "expected 1 to 16 ASCII characters without a backslash, not "
+                        "\"%.40s\"",
+                        text);
+    return take(out, strndup(text + begin, end - begin), error);
+}
+
+static bool is_numeric_address(const char *text)
+{
+    unsigned char binary[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, text, binary) == 1 || inet_pton(AF_INET6, text, binary) == 1;
+}
+
+static int parse_address(char **out, const char *text, scp_error *error)
+{
+    if (!is_numeric_address(text))
+        return scp_fail(error,
+                        "expected a numeric address such as 127.0.0.1 or ::1, not "
+                        "\"%.40s\"",
+                        text);
+    return take(out, strdup(text), error);
+}
+
+/* A host's name is made of letters, digits, '-' and '.' (RFC 1123); '_' is common in containers. */
+static int parse_host(char **out, const char *text, scp_error *error)
+{
+    bool is_name = text[0] != '\0' && text[0] != '-' && text[0] != '.' && strlen(text) < 254;
+    for (const char *at = text; is_name && *at != '\0'; at++)
+        is_name = isalnum((unsigned char)*at) || strchr("-._", *at) != NULL;
+    if (!is_name && !is_numeric_address(text))
+        return scp_fail(error, "expected a host's name, a numeric address or peer, not \"%.40s\"",
+                        text);
+    return take(out, strdup(text), error);
+}
+
+static int parse_syntax(char **out, const char *text, scp_error *error)
+{
+    const char *uid = transfer_syntax_uid(text);
+    if (uid == NULL)
+        return scp_fail(error,
+                        "expected a transfer syntax, by UID or by a name such as "
+                        "ExplicitVRLittleEndian or HTJ2KLossless, not \"%.40s\"",
+                        text);
+    return take(out, strdup(uid), error);
+}
+
+size_t option_size(const option_row *row)
+{
+    switch (row->kind) {
+    case KIND_NUMBER:
+        return sizeof(uint32_t);
+    case KIND_SWITCH:
+        return sizeof(bool);
+    case KIND_WORD:
+        return sizeof(int);
+    case KIND_RECORD:
+        return row->record->size;
+    case KIND_FOLDER:
+    case KIND_ADDRESS:
+    case KIND_AE_TITLE:
+    case KIND_HOST:
+    case KIND_SYNTAX:
+        break;
+    }
+    return sizeof(char *);
+}
+
+bool option_is_text(const option_row *row)
+{
+    return row->kind != KIND_NUMBER && row->kind != KIND_SWITCH && row->kind != KIND_WORD &&
+           row->kind != KIND_RECORD;
+}
+
+int option_parse_text(void *out, const option_row *row, const char *text, const char *base,
+                      scp_error *error)
+{
+    switch (row->kind) {
+    case KIND_FOLDER:
+        return parse_folder(out, text, base, error);
+    case KIND_ADDRESS:
+        return parse_address(out, text, error);
+    case KIND_AE_TITLE:
+        return parse_ae_title(out, text, error);
+    case KIND_HOST:
+        return parse_host(out, text, error);
+    case KIND_SYNTAX:
+        return parse_syntax(out, text, error);
+    case KIND_NUMBER:
+        return parse_number(out, row, text, error);
+    case KIND_SWITCH:
+        return parse_switch(out, text, error);
+    case KIND_WORD:
+        return parse_word(out, row, text, error);
+    case KIND_RECORD:
+        break;
+    }
+    return scp_fail(error, "expected `name: value` lines, not one value");
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * option_table.c - every setting there is. A new one is a member in options.h, a row here and its
+ * paragraph in conf/dcbscp.yaml, which a test asks for.
+ *
+ * Defaults go through the same parser as a user's value.
+ */
+#include "option_table.h"
+
+#define AT(member)                     offsetof(STRUCT, member)
+#define VALUE(kind, member)            kind, AT(member), 0, 0, 0, NULL, NULL
+#define LIST(kind, member, count)      kind, AT(member), AT(count), 0, 0, NULL, NULL
+#define NUMBER(member, min, max)       KIND_NUMBER, AT(member), 0, min, max, NULL, NULL
+#define WORD(member, words)            KIND_WORD, AT(member), 0, 0, 0, words, NULL
+#define RECORDS(member, count, record) KIND_RECORD, AT(member), AT(count), 0, 0, NULL, record
+#define FLAG(flag, argument)           flag, argument
+#define NO_FLAG                        NULL, NULL
+#define COUNT(rows)                    (sizeof(rows) / sizeof(rows)[0])
+
+static const char *const LOG_LEVELS[] = {"error", "warn", "info", "debug", NULL};
+static const char *const LOG_FORMATS[] = {"text", "json", NULL};
+static const char *const DURABILITIES[] = {"fsync", "async", NULL};
+static const char *const DUPLICATES[] = {"keep-first", "replace", "reject", NULL};
+
+/* ---- Records --------------------------------------------------------------------------------- */
+
+#define STRUCT scp_destination
+static const option_row DESTINATION_ROWS[] = {
+    {"ae_title", VALUE(KIND_AE_TITLE, ae_title), NULL, NO_FLAG, OPTION_REQUIRED | OPTION_UNIQUE,
+     "its application entity title"},
+    {"host", VALUE(KIND_HOST, host), NULL, NO_FLAG, OPTION_REQUIRED,
+     "name or numeric address; peer: the address that the request came from"},
+    {"port", NUMBER(port, 1, 65535), "104", NO_FLAG, 0, "its port"},
+    {"tls", VALUE(KIND_SWITCH, tls), "false", NO_FLAG, 0, "whether it wants TLS"},
+    {"associations", NUMBER(associations, 1, 8), "1", NO_FLAG, 0,
+     "how many at a time one retrieval opens"},
+    {"retries", NUMBER(retries, 0, 100), "1", NO_FLAG, 0, "of what failed to connect or broke off"},
+    {"only_self", VALUE(KIND_SWITCH, only_self), "false", NO_FLAG, 0,
+     "sent to only where it asked itself"},
+    {"prefer", LIST(KIND_SYNTAX, prefer, nprefer), NULL, NO_FLAG, 0,
+     "transfer syntaxes, the best first"},
+};
+static const option_record DESTINATION = {sizeof(STRUCT), DESTINATION_ROWS,
+                                          COUNT(DESTINATION_ROWS)};
+#undef STRUCT
+
+/* ---- Settings -------------------------------------------------------------------------------- */
+
+#define STRUCT scp_options
+const option_row OPTION_ROWS[] = {
+    {"archives", LIST(KIND_FOLDER, archives, narchives), NULL, FLAG("archive", "DIR"), 0,
+     "a folder of .dcbs files, searched with all below it; may be repeated"},
+    {"state_dir", VALUE(KIND_FOLDER, state_dir), NULL, FLAG("state", "DIR"), 0,
+     "where the index is kept; default: .dcbscp in the first archive"},
+    {"bind_address", VALUE(KIND_ADDRESS, bind_address), "127.0.0.1", FLAG("bind", "ADDR"), 0,
+     "numeric address to listen on; 0.0.0.0 or :: for all interfaces"},
+    {"port", NUMBER(port, 0, 65535), "11112", FLAG("port", "N"), 0, "port; 0 for any free one"},
+    {"ae_title", VALUE(KIND_AE_TITLE, ae_title), "DCBSCP", FLAG("ae-title", "NAME"), 0,
+     "the node's application entity title"},
+    {"log_level", WORD(log_level, LOG_LEVELS), "info", FLAG("log-level", "error|warn|info|debug"),
+     0, "how much is logged to standard error"},
+    {"log_format", WORD(log_format, LOG_FORMATS), "text", FLAG("log-format", "text|json"), 0,
+     "how it is logged: for people or for programs"},
+    {"max_associations", NUMBER(max_associations, 1, 10000), "256", NO_FLAG, 0,
+     "associations at a time; one more is rejected"},
+    {"max_pdu", NUMBER(max_pdu, 4096, 131072), "131072", NO_FLAG, 0,
+     "largest PDU received, in bytes"},
+    {"request_timeout_s", NUMBER(request_timeout_s, 1, 3600), "30", NO_FLAG, 0,
+     "seconds from connection to a whole association request"},
+    {"idle_timeout_s", NUMBER(idle_timeout_s, 1, 86400), "300", NO_FLAG, 0,
+     "seconds without a message while no operation runs"},
+    {"io_timeout_s", NUMBER(io_timeout_s, 1, 3600), "60", NO_FLAG, 0,
+     "seconds without progress while an operation runs"},
+    {"shutdown_timeout_s", NUMBER(shutdown_timeout_s, 0, 3600), "10", NO_FLAG, 0,
+     "seconds that running operations get to finish at exit"},
+    {"get_without_role", VALUE(KIND_SWITCH, get_without_role), "true", NO_FLAG, 0,
+     "C-GET for clients that propose no SCP role"},
+    {"open_series", NUMBER(open_series, 1, 65536), "64", NO_FLAG, 0,
+     "series kept open while nobody uses them"},
+    {"cache_mb", NUMBER(cache_mb, 0, 1048576), "256", NO_FLAG, 0,
+     "mebibytes of instances kept in memory"},
+    {"store", VALUE(KIND_FOLDER, store), NULL, FLAG("store", "DIR"), 0,
+     "take instances in (C-STORE) and keep them in this folder, which is an archive too; default: "
+     "nothing is taken"},
+    {"durability", WORD(durability, DURABILITIES), "fsync", NO_FLAG, 0,
+     "success after the instance is on the disk (fsync), or before (async)"},
+    {"store_reserve_mb", NUMBER(store_reserve_mb, 0, 1048576), "512", NO_FLAG, 0,
+     "mebibytes of the store's disk that stay free"},
+    {"store_duplicates", WORD(store_duplicates, DUPLICATES), "keep-first", NO_FLAG, 0,
+     "another instance with a known UID: keep-first, replace or reject"},
+    {"pack_after_s", NUMBER(pack_after_s, 0, 86400), "30", NO_FLAG, 0,
+     "seconds without an arrival until a series is packed into its .dcbs file; 0: only on demand"},
+    {"store_unknown_sop_classes", VALUE(KIND_SWITCH, store_unknown_sop_classes), "false", NO_FLAG,
+     0, "take SOP classes that are not in the standard"},
+    {"destinations", RECORDS(destinations, ndestinations, &DESTINATION), NULL,
+     FLAG("destination", "RECORD"), 0,
+     "where instances may be sent (C-MOVE): {ae_title: NAME, host: HOST, port: N, ...}; may be "
+     "repeated"},
+};
+const size_t OPTION_NROWS = COUNT(OPTION_ROWS);
