@@ -48,6 +48,13 @@ void association_note_traffic(association *a)
 
 /* ---- Receiving ---- */
 
+/* Before each request; those of its begin are in force to its end. */
+static void look_at_settings(association *a)
+{
+    scp_settings *settings = a->setting.node->settings;
+    a->options = settings != NULL ? settings_look(&a->view, settings) : a->setting.node->options;
+}
+
 const ul_context *association_find_context(const association *a, uint8_t id)
 {
     for (uint32_t i = 0; i < a->request->ncontexts; i++) {
@@ -71,6 +78,7 @@ static request_check check_request(association *a);
    here on. A request that is not acceptable has its data set passed over. */
 static void begin_stream(association *a)
 {
+    look_at_settings(a);
     const request_check check = check_request(a);
     if (check.status == 0 && check.service->take != NULL)
         operation_begin_stream(a, check.service,
@@ -82,7 +90,7 @@ ul_result association_receive(association *a, int timeout_ms, scp_error *error)
     for (;;) {
         ul_pdv pdv;
         int patience = timeout_ms != 0 && a->message.begun
-                           ? association_to_ms(a->setting.node->options->io_timeout_s)
+                           ? association_to_ms(a->options->io_timeout_s)
                            : timeout_ms;
         ul_result result = ul_read_pdv(a->ul, &pdv, patience, error);
         if (result == UL_TIMEOUT && timeout_ms != 0 && a->message.begun) {
@@ -236,15 +244,17 @@ static bool set_busy(association *a, bool busy)
 
 static ul_result serve(association *a, scp_error *error)
 {
-    const uint32_t idle_s = a->setting.node->options->idle_timeout_s;
     ul_result result = UL_OK;
     while (result == UL_OK) {
+        const uint32_t idle_s = a->options->idle_timeout_s;
         result = association_receive(a, idle_s != 0 ? association_to_ms(idle_s) : -1, error);
         if (result == UL_TIMEOUT)
             scp_fail(error, "idle for %u s", (unsigned)idle_s);
         if (result != UL_OK)
             break;
         bool go_on = set_busy(a, true);
+        if (a->stream == NULL)
+            look_at_settings(a);
         if (go_on)
             result = answer(a, error);
         incoming_reset(&a->message);
@@ -282,8 +292,8 @@ static void answer_extended(association *a)
 static bool answer_request(association *a, bool full)
 {
     const negotiation_policy policy = {
-        a->setting.node->options->ae_title, a->setting.node->options->get_without_role,
-        a->setting.node->ingest != NULL, a->setting.node->options->store_unknown_sop_classes};
+        a->setting.node->options->ae_title, a->options->get_without_role,
+        a->setting.node->ingest != NULL, a->options->store_unknown_sop_classes};
     negotiation_verdict verdict = negotiate(ul_association_request(a->ul), &policy);
     if (verdict.accepted && full)
         verdict = (negotiation_verdict){false, 2, 3, 2, "as many associations as are allowed"};
@@ -381,6 +391,7 @@ bool association_run(association *a, bool full)
 {
     scp_error error = SCP_ERROR_INIT;
     const double started = association_now_ms();
+    look_at_settings(a);
     if (!answer_request(a, full))
         return false;
     note_accepted(a);
@@ -413,6 +424,7 @@ void association_close(association *a)
     if (a == NULL)
         return;
     drop_stream(a);
+    settings_drop(&a->view);
     ul_association_close(a->ul);
     incoming_free(&a->message);
     pthread_mutex_destroy(&a->lock);

@@ -10,6 +10,7 @@
 
 #include "activity.h"
 #include "incoming.h"
+#include "settings.h"
 
 #include <pthread.h>
 
@@ -17,17 +18,19 @@ struct association {
     association_setting setting;
     ul_association *ul;
     const ul_request *request;
+    settings_view view;
+    const scp_options *options; /* in force for the request that is served */
     uint32_t number;
     uint16_t last_message_id; /* of our sub-operations */
     incoming message;
-    bool running; /* an operation answers its request */
+    bool running;                  /* an operation answers its request */
     const service *stream_service; /* takes the data set of the message that is coming in */
     void *stream;                  /* its operation; NULL: none */
     uint64_t nstored;
     activity_entry activity; /* what others see of it */
     ul_traffic counted;      /* of its bytes: in the metrics already */
-    pthread_mutex_t lock; /* busy, stopping */
-    bool busy;            /* an operation runs */
+    pthread_mutex_t lock;    /* busy, stopping */
+    bool busy;               /* an operation runs */
     bool stopping;
 };
 

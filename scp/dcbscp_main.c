@@ -16,6 +16,7 @@
 #include "log.h"
 #include "node.h"
 #include "options.h"
+#include "reload.h"
 #include "series_pool.h"
 #include "server.h"
 #include "service.h"
@@ -44,6 +45,7 @@ enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 typedef struct stop_request {
     sigset_t signals;
     pthread_t thread;
+    const scp_reload *reload; /* what SIGHUP asks for */
     sem_t wanted;
     atomic_bool serving; /* before, a signal ends the process at once: nothing runs yet */
     atomic_bool over;    /* all has stopped: the next signal ends the thread */
@@ -52,13 +54,17 @@ typedef struct stop_request {
 static void *wait_for_signals(void *context)
 {
     stop_request *stop = context;
-    for (int n = 0;; n++) {
+    for (int n = 0;;) {
         int signal_number = 0;
         if (sigwait(&stop->signals, &signal_number) != 0)
             continue;
         if (atomic_load(&stop->over))
             return NULL;
-        if (n > 0)
+        if (signal_number == SIGHUP) {
+            reload_run(stop->reload);
+            continue;
+        }
+        if (n++ > 0)
             _exit(EXIT_FAILED);
         log_event(LOG_INFO, "node.stopping", LOG_T("signal", strsignal(signal_number)));
         if (!atomic_load(&stop->serving))
@@ -68,18 +74,18 @@ static void *wait_for_signals(void *context)
 }
 
 /* Before any other thread, which inherits the mask. A shell that starts a job in the background
-   has SIGINT ignored: as a daemon's way to stop it is wanted all the same. */
+   has SIGINT ignored, nohup has SIGHUP: as a daemon's ways to be told they are wanted all the
+   same. */
 static int watch_signals(stop_request *stop, scp_error *error)
 {
-    struct sigaction hangup;
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     sigemptyset(&stop->signals);
     sigaddset(&stop->signals, SIGINT);
     sigaddset(&stop->signals, SIGTERM);
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
-        sigaddset(&stop->signals, SIGHUP);
+    sigaddset(&stop->signals, SIGHUP);
     atomic_init(&stop->serving, false);
     atomic_init(&stop->over, false);
     sem_init(&stop->wanted, 0, 0);
@@ -182,10 +188,12 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
 }
 
 /* Also after a start that failed half way. */
-static void stop_all(node_parts *parts, const scp_options *options)
+static void stop_all(node_parts *parts)
 {
+    settings_view view = {0};
     if (parts->server != NULL)
-        server_stop(parts->server, options->shutdown_timeout_s);
+        server_stop(parts->server, settings_look(&view, parts->node.settings)->shutdown_timeout_s);
+    settings_drop(&view);
     ingest_close(parts->node.ingest);
     if (parts->archive != NULL)
         archive_stop(parts->archive);
@@ -235,11 +243,11 @@ static void tell_stopping(const scp_options *options)
                     us, us);
 }
 
-static int serve(const scp_options *options)
+static int serve(const scp_reload *reload, const scp_options *options)
 {
     scp_error error = SCP_ERROR_INIT;
-    stop_request stop;
-    node_parts parts = {0};
+    stop_request stop = {.reload = reload};
+    node_parts parts = {.node.settings = reload->settings};
     supervisor_watchdog *watchdog = NULL;
     log_configure(options->log_level, options->log_format);
     allow_open_files();
@@ -259,12 +267,27 @@ static int serve(const scp_options *options)
         }
         supervisor_watch_end(watchdog);
     }
-    stop_all(&parts, options);
+    stop_all(&parts);
     forget_signals(&stop);
     if (status == EXIT_STOPPED)
         log_event(LOG_INFO, "node.stopped", LOG_T("version", DCB_VERSION));
     else
         fprintf(stderr, "dcbscp: %s\n", error.message);
+    return status;
+}
+
+/* The view lasts as long as the node: its options as at the start. */
+static int run(int argc, char **argv, scp_options *options)
+{
+    scp_reload reload = {.argc = argc, .argv = argv};
+    settings_view view = {0};
+    if (settings_create(&reload.settings, options) != 0) {
+        fputs("dcbscp: out of memory\n", stderr);
+        return EXIT_FAILED;
+    }
+    int status = serve(&reload, settings_look(&view, reload.settings));
+    settings_drop(&view);
+    settings_close(reload.settings);
     return status;
 }
 
@@ -282,8 +305,12 @@ int main(int argc, char **argv)
         options_print_usage();
     else if (action == OPTIONS_VERSION)
         puts("dcbscp " DCB_VERSION);
+    else if (action == OPTIONS_CHECK)
+        puts("dcbscp: the configuration is good");
+    else if (action == OPTIONS_PRINT)
+        options_print(stdout, &options);
     else
-        status = serve(&options);
+        status = run(argc, argv, &options);
     options_free(&options);
     return status;
 }

@@ -9,18 +9,19 @@
 #include "../reader/dcb.h"
 #include "index.h"
 
-#include "options.h"
+#include "settings.h"
 
 typedef struct series_pool series_pool; /* open series by path: series_pool.h */
 typedef struct ahead_pool ahead_pool;   /* threads that make instances before their turn: ahead.h */
 
-typedef struct scp_ingest scp_ingest;   /* what takes instances in: ingest.h */
+typedef struct scp_ingest scp_ingest; /* what takes instances in: ingest.h */
 
 typedef struct scp_node {
-    const scp_options *options;
+    const scp_options *options; /* as at its start */
+    scp_settings *settings;     /* in force now, of those that reload; NULL: these */
     scp_index *index;
     series_pool *series;
-    ahead_pool *ahead; /* NULL: none */
+    ahead_pool *ahead;  /* NULL: none */
     scp_ingest *ingest; /* NULL: nothing is stored */
 } scp_node;
 

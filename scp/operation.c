@@ -32,7 +32,7 @@ typedef struct operation {
 
 static int io_timeout_ms(const association *a)
 {
-    return association_to_ms(a->setting.node->options->io_timeout_s);
+    return association_to_ms(a->options->io_timeout_s);
 }
 
 /* What comes while an operation runs. */
@@ -130,7 +130,7 @@ static ul_result run_suboperation(association *a, operation *op, const service_o
                 result = take_message(a, op, error);
             } else if (result == UL_TIMEOUT) {
                 scp_fail(error, "no C-STORE-RSP within %u s",
-                         (unsigned)a->setting.node->options->io_timeout_s);
+                         (unsigned)a->options->io_timeout_s);
                 result = UL_FAILED;
             }
         }
@@ -248,7 +248,7 @@ static void log_operation(const association *a, const operation *op, double star
 
 static void *start(association *a, const service *kind, const ul_context *context)
 {
-    const service_peer peer = {a->number, a->request, a->setting.node->options};
+    const service_peer peer = {a->number, a->request, a->options};
     const bool held = kind->take == NULL && dimse_has_data_set(&a->message.command);
     const service_request request = {
         .command = &a->message.command,

@@ -185,3 +185,15 @@ int option_parse_text(void *out, const option_row *row, const char *text, const 
     }
     return scp_fail(error, "expected `name: value` lines, not one value");
 }
+
+const char *option_text(char buffer[OPTION_TEXT_MAX], const option_row *row, const void *value)
+{
+    buffer[0] = '\0';
+    if (row->kind == KIND_SWITCH)
+        return *(const bool *)value ? "true" : "false";
+    if (row->kind == KIND_WORD)
+        return row->words[*(const int *)value];
+    if (row->kind == KIND_NUMBER)
+        snprintf(buffer, OPTION_TEXT_MAX, "%" PRIu32, *(const uint32_t *)value);
+    return buffer;
+}

@@ -14,4 +14,10 @@ bool option_is_text(const option_row *row);
 int option_parse_text(void *out, const option_row *row, const char *text, const char *base,
                       scp_error *error);
 
+#define OPTION_TEXT_MAX 128
+
+/* What option_parse_text would take for this value, which is no text (option_is_text). In buffer,
+   or constant. */
+const char *option_text(char buffer[OPTION_TEXT_MAX], const option_row *row, const void *value);
+
 #endif

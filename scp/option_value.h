@@ -69,6 +69,10 @@ int option_set_defaults(void *target, const option_row *rows, size_t nrows, scp_
 /* Frees the value; a list is empty then. */
 void option_clear(void *target, const option_row *row);
 
+bool option_same(const void *a, const void *b, const option_row *row);
+/* Over what is empty or owned by another; -1 where memory ran out: option_clear frees what came. */
+int option_copy(void *to, const void *from, const option_row *row);
+
 /* The row of that name, or NULL. */
 const option_row *option_find(const option_row *rows, size_t nrows, const char *name);
 /* The error for a name that is none of theirs, after `where` ("FILE:LINE: "). */

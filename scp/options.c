@@ -30,6 +30,25 @@ const char *options_name(size_t i)
     return i < OPTION_NROWS ? OPTION_ROWS[i].name : NULL;
 }
 
+bool options_reloads(size_t i)
+{
+    return i < OPTION_NROWS && (OPTION_ROWS[i].marks & OPTION_RELOADS) != 0;
+}
+
+/* Where a setting's value came from: a file and its line, a variable, a flag. */
+static int note_origin(scp_options *options, const option_row *row, const option_source *source,
+                       uint32_t line, scp_error *error)
+{
+    char **origin = &options->origins[row - OPTION_ROWS];
+    free(*origin);
+    int made = source->is_file ? asprintf(origin, "%s:%u", source->name, (unsigned)line)
+                               : asprintf(origin, "%s", source->name);
+    if (made >= 0)
+        return 0;
+    *origin = NULL;
+    return scp_fail(error, "out of memory");
+}
+
 /* ---- The configuration file ------------------------------------------------------------------ */
 
 static int set_from_file(scp_options *options, const config_value *root,
@@ -48,7 +67,8 @@ static int set_from_file(scp_options *options, const config_value *root,
             return scp_fail(error, "%s:%u: %s: given a second time", source->name,
                             (unsigned)value.name_line, row->name);
         seen[row - OPTION_ROWS] = true;
-        if (option_set(options, row, &value, source, error) != 0)
+        if (option_set(options, row, &value, source, error) != 0 ||
+            note_origin(options, row, source, value.name_line, error) != 0)
             return -1;
     }
     return 0;
@@ -94,7 +114,7 @@ static int set_from_text(scp_options *options, const option_row *row, const char
     }
     int result = option_set(options, row, &value, source, error);
     config_close(tree);
-    return result;
+    return result == 0 ? note_origin(options, row, source, 0, error) : -1;
 }
 
 /* ---- The environment ------------------------------------------------------------------------- */
@@ -152,11 +172,13 @@ static int read_environment(scp_options *options, const char *working_folder, sc
 
 /* ---- The command line ------------------------------------------------------------------------ */
 
-enum { OPTION_HELP = 1000, OPTION_VERSION, OPTION_ROW };
+enum { OPTION_ACTION = 1000, OPTION_ROW = 1100 };
 
 static const struct option FIXED[] = {
-    {"help", no_argument, NULL, OPTION_HELP},
-    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_ACTION + OPTIONS_HELP},
+    {"version", no_argument, NULL, OPTION_ACTION + OPTIONS_VERSION},
+    {"check-config", no_argument, NULL, OPTION_ACTION + OPTIONS_CHECK},
+    {"print-config", no_argument, NULL, OPTION_ACTION + OPTIONS_PRINT},
 };
 #define NFIXED (sizeof FIXED / sizeof FIXED[0])
 
@@ -222,9 +244,11 @@ static int walk_arguments(command_line *out, int argc, char **argv, scp_error *e
             return scp_fail(error, "%.40s needs a value; see --help", argv[optind - 1]);
         if (option == '?')
             return bad_argument(argv[before], error);
-        if (option == OPTION_HELP || option == OPTION_VERSION) {
-            out->action = option == OPTION_HELP ? OPTIONS_HELP : OPTIONS_VERSION;
-            return 0;
+        if (option >= OPTION_ACTION && option < OPTION_ROW) {
+            out->action = (options_action)(option - OPTION_ACTION);
+            if (out->action == OPTIONS_HELP || out->action == OPTIONS_VERSION)
+                return 0; /* whatever else there is */
+            continue;
         }
         if (option == 'c') {
             out->file = optarg;
@@ -275,14 +299,18 @@ static int add_store(scp_options *options, scp_error *error)
             return 0;
     }
     const option_source source = {"store", false, "/"};
-    return set_from_text(options, option_find(OPTION_ROWS, OPTION_NROWS, "archives"),
-                         options->store, false, &source, error);
+    const config_value value = {.kind = CONFIG_TEXT, .text = options->store};
+    return option_set(options, option_find(OPTION_ROWS, OPTION_NROWS, "archives"), &value, &source,
+                      error);
 }
 
 static int resolve(scp_options *options, const command_line *line, const char *working_folder,
                    scp_error *error)
 {
     const char *file = line->file != NULL ? line->file : getenv(CONFIG_VARIABLE);
+    options->origins = calloc(OPTION_NROWS, sizeof *options->origins);
+    if (options->origins == NULL)
+        return scp_fail(error, "out of memory");
     if (option_set_defaults(options, OPTION_ROWS, OPTION_NROWS, error) != 0)
         return -1;
     if (file != NULL && read_file(options, file, working_folder, error) != 0)
@@ -314,7 +342,7 @@ int options_parse(scp_options *out, options_action *action, int argc, char **arg
         result = scp_fail(error, "the working folder cannot be told: %s", strerror(errno));
     else
         result = walk_arguments(&line, argc, argv, error);
-    if (result == 0 && line.action == OPTIONS_RUN)
+    if (result == 0 && line.action != OPTIONS_HELP && line.action != OPTIONS_VERSION)
         result = resolve(out, &line, working_folder, error);
     *action = line.action;
     free(line.values);
@@ -326,7 +354,29 @@ int options_parse(scp_options *out, options_action *action, int argc, char **arg
 
 void options_free(scp_options *options)
 {
-    for (size_t i = 0; i < OPTION_NROWS; i++)
+    for (size_t i = 0; i < OPTION_NROWS; i++) {
         option_clear(options, &OPTION_ROWS[i]);
+        if (options->origins != NULL)
+            free(options->origins[i]);
+    }
+    free(options->origins);
     *options = (scp_options){0};
+}
+
+int options_keep_fixed(scp_options *fresh, const scp_options *now, char *changed, size_t size,
+                       scp_error *error)
+{
+    size_t n = 0;
+    changed[0] = '\0';
+    for (size_t i = 0; i < OPTION_NROWS; i++) {
+        const option_row *row = &OPTION_ROWS[i];
+        if ((row->marks & OPTION_RELOADS) != 0 || option_same(fresh, now, row))
+            continue;
+        if (n < size)
+            n += (size_t)snprintf(changed + n, size - n, "%s%s", n == 0 ? "" : ", ", row->name);
+        option_clear(fresh, row);
+        if (option_copy(fresh, now, row) != 0)
+            return scp_fail(error, "out of memory");
+    }
+    return 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * options.h - the node's settings: one table (option_table.c) of name, type, range, default and help
- * drives the configuration file, the environment, the command line, the usage text and the test
- * that conf/dcbscp.yaml is complete.
+ * options.h - the node's settings: one table (option_table.c) of name, type, range, default and
+ * help drives the configuration file, the environment, the command line, the usage text and the
+ * test that conf/dcbscp.yaml is complete.
  *
  * Order of precedence: command line, environment (DCBSCP_NAME), configuration file, default.
  * Read-only once parsed.
@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 typedef enum store_durability { DURABILITY_FSYNC, DURABILITY_ASYNC } store_durability;
 typedef enum store_duplicates {
@@ -65,6 +66,7 @@ typedef struct scp_options {
     bool store_unknown_sop_classes;
     scp_destination *destinations;
     uint32_t ndestinations;
+    char **origins; /* where each setting came from, in the table's order; NULL: its default */
 } scp_options;
 
 /* What the command line asked for besides running. */
@@ -72,6 +74,8 @@ typedef enum options_action {
     OPTIONS_RUN,
     OPTIONS_HELP,    /* print options_usage, exit 0 */
     OPTIONS_VERSION, /* print the version, exit 0 */
+    OPTIONS_CHECK,   /* exit 0: the settings are good */
+    OPTIONS_PRINT,   /* options_print, exit 0 */
 } options_action;
 
 /* Fills *out from the command line, the environment and the file that either names. On failure the
@@ -80,7 +84,16 @@ int options_parse(scp_options *out, options_action *action, int argc, char **arg
                   scp_error *error);
 void options_free(scp_options *options);
 void options_print_usage(void);
+/* The settings as a configuration file that gives the same ones, with where each came from. */
+void options_print(FILE *out, const scp_options *options);
+
+/* Of settings that were read anew: those that count only from a start on become what they are now,
+   and changed[] gets the names, separated by ", ", of those that were to change. */
+int options_keep_fixed(scp_options *fresh, const scp_options *now, char *changed, size_t size,
+                       scp_error *error);
 /* The names of all settings, as the configuration file has them; NULL after the last. */
 const char *options_name(size_t i);
+/* Whether a change counts from SIGHUP on, or from the next start only. */
+bool options_reloads(size_t i);
 
 #endif

@@ -26,6 +26,9 @@ void options_print_usage(void)
             printf(" [%s]", OPTION_ROWS[i].default_text);
         putchar('\n');
     }
+    printf("  %-24s %s\n", "--check-config", "check the settings and exit: 0 good, 2 not");
+    printf("  %-24s %s\n", "--print-config",
+           "print the settings in force, and where each came from, as YAML; exit");
     printf("  %-24s %s\n  %-24s %s\n", "--version", "print the version and exit", "--help",
            "print this and exit");
     puts("\nOnly in the configuration file:");

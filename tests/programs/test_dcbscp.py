@@ -174,6 +174,68 @@ class DcbscpTest(unittest.TestCase):
         node.terminate()
         self.assertEqual(node.wait(timeout=30), 0)
 
+    def test_check_and_print(self):
+        conf = self.folder / "node.yaml"
+        conf.write_text("archives: [/a]\nport: 104\ndestinations:\n  - {ae_title: A, host: b}\n")
+        command = [NODE, "-c", conf, "--ae-title", "X"]
+        result = subprocess.run([*command, "--check-config"], capture_output=True, text=True,
+                                check=True)
+        self.assertEqual((result.stdout, result.stderr),
+                         ("dcbscp: the configuration is good\n", ""))
+        result = subprocess.run([*command, "--print-config"], capture_output=True, text=True,
+                                env={**os.environ, "DCBSCP_CACHE_MB": "9"}, check=True)
+        for line in (f"port: 104 # {conf}:2", 'ae_title: "X" # --ae-title', "max_pdu: 131072 # default",
+                     "cache_mb: 9 # DCBSCP_CACHE_MB", f"destinations: # {conf}:3", '    host: "b"'):
+            self.assertIn(line, result.stdout.splitlines())
+        conf.write_text("destinations:\n  - {ae_title: A}\n")
+        self.refused(2, f"{conf}:2: destinations, record 1: host is missing", "-c", conf,
+                     "--check-config")
+
+    def wait_for(self, log, event, nth=1):
+        """The nth line of the log that has the event."""
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            lines = [line for line in log.read_text().splitlines() if f" {event} " in line]
+            if len(lines) >= nth:
+                return lines[nth - 1]
+            time.sleep(0.02)
+        self.fail(f"no {event} in {log.read_text()}")
+
+    def test_reload(self):
+        conf, log = self.folder / "node.yaml", self.folder / "log"
+        base = f"archives: [{SAMPLE}]\nstate_dir: {self.folder}/state\n"
+        conf.write_text(base + "log_level: info\n")
+        with log.open("w") as out:
+            node = subprocess.Popen([NODE, "-c", conf, "--port", "0"], stdout=subprocess.PIPE,
+                                    stderr=out, text=True)
+        self.addCleanup(self.end, node)
+        port = READY.match(node.stdout.readline())[2]
+
+        def echoes():
+            with socket.create_connection(("127.0.0.1", int(port)), timeout=10):
+                pass
+
+        conf.write_text(base + "log_level: debug\nport: 1\nlog_formt: json\n")
+        node.send_signal(signal.SIGHUP)
+        line = self.wait_for(log, "config.rejected")
+        self.assertIn(f"{conf}:5: unknown option", line)
+        self.assertIn("log_format", line)
+        echoes()
+        conf.write_text(base + "log_level: error\nmax_pdu: 4096\ncache_mb: 1\n")
+        node.send_signal(signal.SIGHUP)
+        self.assertIn('options="max_pdu, cache_mb"', self.wait_for(log, "config.needs_restart"))
+        # What was good counts: at level error this one is not logged any more.
+        conf.write_text(base + "log_level: info\nlog_format: json\n")
+        node.send_signal(signal.SIGHUP)
+        until = time.monotonic() + 60
+        while '"event":"config.reloaded"' not in log.read_text() and time.monotonic() < until:
+            time.sleep(0.02)
+        self.assertNotIn(" config.reloaded ", log.read_text())
+        self.assertIn('"event":"config.reloaded"', log.read_text())
+        echoes()
+        node.terminate()
+        self.assertEqual(node.wait(timeout=30), 0)
+
     def test_wrong_command_lines(self):
         self.refused(2, "no archive given")
         self.refused(2, "--port: expected a number from 0 to 65535", "--port", "x")

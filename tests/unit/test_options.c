@@ -138,6 +138,69 @@ static void actions(void **state)
     assert_int_equal(parse(&options, &action, "--port 1 --version", NULL), 0);
     assert_int_equal(action, OPTIONS_VERSION);
     options_free(&options);
+    assert_int_equal(parse(&options, &action, "--check-config --archive /a", NULL), 0);
+    assert_int_equal(action, OPTIONS_CHECK);
+    options_free(&options);
+    assert_int_equal(parse(&options, &action, "--check-config --archive /a --port x", NULL), -1);
+    assert_int_equal(parse(&options, &action, "--print-config", NULL), -1);
+}
+
+static char *printed(const scp_options *options)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    assert_non_null(out);
+    options_print(out, options);
+    fclose(out);
+    return text;
+}
+
+/* What is printed, read as a file, gives what was printed. */
+static void print_config(void **state)
+{
+    (void)state;
+    write_file("archives: [here, \"/q\\\"\\\\\\t\"]\nae_title: 'A: b'\nlog_level: debug\n"
+               "get_without_role: false\n"
+               "destinations:\n  - {ae_title: A, host: h, prefer: [HTJ2K, RLELossless]}\n"
+               "  - {ae_title: B, host: peer, tls: true}\n");
+    setenv("DCBSCP_CACHE_MB", "7", 1);
+    scp_options options;
+    parse_well(&options, "-c @ --port 2");
+    unsetenv("DCBSCP_CACHE_MB");
+    char *first = printed(&options), origin[160];
+    options_free(&options);
+    static const char *const LINES[] = {
+        "port: 2 # --port\n", "cache_mb: 7 # DCBSCP_CACHE_MB\n", "max_pdu: 131072 # default\n",
+        "  - ae_title: \"A\"\n    host: \"h\"\n    port: 104\n    tls: false\n",
+        "# store: not set\n"};
+    for (size_t i = 0; i < sizeof LINES / sizeof LINES[0]; i++) {
+        if (strstr(first, LINES[i]) == NULL)
+            fail_msg("no %s in %s", LINES[i], first);
+    }
+    snprintf(origin, sizeof origin, "log_level: debug # %s:3\n", path);
+    assert_non_null(strstr(first, origin));
+
+    write_file(first);
+    parse_well(&options, "-c @");
+    char *second = printed(&options), *a = first, *b = second, *rest_a, *rest_b;
+    assert_string_equal(options.ae_title, "A: b");
+    assert_string_equal(options.archives[1], "/q\"\\\t");
+    assert_string_equal(options.destinations[0].prefer[1], "1.2.840.10008.1.2.5");
+    options_free(&options);
+    size_t nlines = 0;
+    for (; (a = strtok_r(a, "\n", &rest_a)) != NULL; a = NULL, b = NULL, nlines++) {
+        b = strtok_r(b, "\n", &rest_b);
+        assert_non_null(b);
+        const char *end_a = strstr(a, " #"), *end_b = strstr(b, " #");
+        assert_int_equal(end_a != NULL, end_b != NULL);
+        if (end_a != NULL)
+            assert_int_equal(end_a - a, end_b - b);
+        assert_int_equal(strncmp(a, b, end_a != NULL ? (size_t)(end_a - a) : strlen(a) + 1), 0);
+    }
+    assert_true(nlines > 30);
+    free(first);
+    free(second);
 }
 
 static void wrong_command_lines(void **state)
@@ -380,26 +443,23 @@ static void shipped_file_holds_the_defaults(void **state)
     scp_options file, plain;
     parse_well(&file, "--archive /a -c " SHIPPED_FILE);
     parse_well(&plain, "--archive /a");
-    assert_string_equal(file.bind_address, plain.bind_address);
-    assert_string_equal(file.ae_title, plain.ae_title);
-    assert_string_equal(file.state_dir, plain.state_dir);
-    assert_int_equal(file.port, plain.port);
-    assert_int_equal(file.log_level, plain.log_level);
-    assert_int_equal(file.log_format, plain.log_format);
-    assert_int_equal(file.max_associations, plain.max_associations);
-    assert_int_equal(file.max_pdu, plain.max_pdu);
-    assert_int_equal(file.request_timeout_s, plain.request_timeout_s);
-    assert_int_equal(file.idle_timeout_s, plain.idle_timeout_s);
-    assert_int_equal(file.io_timeout_s, plain.io_timeout_s);
-    assert_int_equal(file.shutdown_timeout_s, plain.shutdown_timeout_s);
-    assert_int_equal(file.get_without_role, plain.get_without_role);
-    assert_int_equal(file.open_series, plain.open_series);
-    assert_int_equal(file.cache_mb, plain.cache_mb);
+    char *of_file = printed(&file), *of_plain = printed(&plain), *a = of_file, *b = of_plain;
+    while (*a != '\0' && *b != '\0') {
+        const size_t n = strcspn(a, "#\n"), m = strcspn(b, "#\n");
+        if (n != m || strncmp(a, b, n) != 0)
+            fail_msg("conf/dcbscp.yaml has %.*s, the default is %.*s", (int)n, a, (int)m, b);
+        a += strcspn(a, "\n") + 1;
+        b += strcspn(b, "\n") + 1;
+    }
+    assert_int_equal(*a, *b);
+    free(of_file);
+    free(of_plain);
     options_free(&file);
     options_free(&plain);
 }
 
-/* Every option of the table stands in the shipped file, at the start of a line or commented out. */
+/* Every option of the table stands in the shipped file, at the start of a line or commented out;
+   the paragraph before it says where a change waits for the next start. */
 static void shipped_file_is_complete(void **state)
 {
     (void)state;
@@ -415,8 +475,17 @@ static void shipped_file_is_complete(void **state)
         char active[64], commented[64];
         snprintf(active, sizeof active, "\n%s:", options_name(count));
         snprintf(commented, sizeof commented, "\n# %s:", options_name(count));
-        if (strstr(text, active) == NULL && strstr(text, commented) == NULL)
+        const char *at =
+            strstr(text, active) != NULL ? strstr(text, active) : strstr(text, commented);
+        if (at == NULL)
             fail_msg("conf/dcbscp.yaml lacks %s", options_name(count));
+        const char *begin = at;
+        while (begin > text && strncmp(begin, "\n\n", 2) != 0)
+            begin--;
+        const char *mark = strstr(begin, "(restart)");
+        if ((mark != NULL && mark < at) == options_reloads(count))
+            fail_msg("conf/dcbscp.yaml: %s: is it marked (restart) as the table has it?",
+                     options_name(count));
     }
     assert_true(count >= 16);
 }
@@ -445,6 +514,7 @@ int main(void)
         cmocka_unit_test(file_and_precedence),
         cmocka_unit_test(relative_archive_is_taken_from_the_working_folder),
         cmocka_unit_test(actions),
+        cmocka_unit_test(print_config),
         cmocka_unit_test(wrong_command_lines),
         cmocka_unit_test(wrong_files),
         cmocka_unit_test(destinations),
