@@ -77,7 +77,7 @@ void dcb__store_free(dcb_cache *cache)
 uint64_t dcb__store_hash(const dcb__cache_series *series, uint32_t frame, dcb_encoding encoding)
 {
     uint64_t hash = series->id * UINT64_C(0x9e3779b97f4a7c15);
-    hash ^= ((uint64_t)frame << 3 | (uint64_t)encoding) * UINT64_C(0xd6e8feb86659fd93);
+    hash ^= ((uint64_t)frame << 4 | (uint64_t)encoding) * UINT64_C(0xd6e8feb86659fd93);
     hash ^= hash >> 32;
     hash *= UINT64_C(0xd6e8feb86659fd93);
     return hash ^ hash >> 29;

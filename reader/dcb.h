@@ -94,19 +94,26 @@ typedef struct dcb_limits {
 
 /* ---- Encodings ------------------------------------------------------------------------------ */
 
-/* How an instance leaves. STORED passes the codestream through, in Explicit VR Little Endian;
-   the others hold decoded pixels. */
+/* How an instance leaves. STORED passes the codestream through, in Explicit VR Little Endian; the
+   native ones hold decoded pixels; the last hold them losslessly compressed anew, each frame decoded
+   again and compared. What a compression cannot hold is DCB_ERR_ENCODING. */
 typedef enum dcb_encoding {
     DCB_ENCODING_STORED = 0,
     DCB_ENCODING_EXPLICIT_LE = 1, /* 1.2.840.10008.1.2.1 */
     DCB_ENCODING_IMPLICIT_LE = 2, /* 1.2.840.10008.1.2 */
     DCB_ENCODING_EXPLICIT_BE = 3, /* 1.2.840.10008.1.2.2 (retired, PS3.5 2016b) */
     DCB_ENCODING_DEFLATED = 4,    /* 1.2.840.10008.1.2.1.99 */
+    DCB_ENCODING_HTJ2K = 5,       /* 1.2.840.10008.1.2.4.201 */
+    DCB_ENCODING_J2K = 6,         /* 1.2.840.10008.1.2.4.90; this and the next by a dcb_pixel_codec */
+    DCB_ENCODING_JPEG_LS = 7,     /* 1.2.840.10008.1.2.4.80 */
+    DCB_ENCODING_JPEG = 8,        /* 1.2.840.10008.1.2.4.70: lossless, first-order prediction */
+    DCB_ENCODING_RLE = 9,         /* 1.2.840.10008.1.2.5 */
     DCB_ENCODING_DEFAULT = 255,   /* in calls: what dcb_open_options.encoding says */
 } dcb_encoding;
-#define DCB_ENCODING_COUNT 5 /* without DEFAULT */
+#define DCB_ENCODING_COUNT 5  /* STORED and the native ones */
+#define DCB_ENCODING_END   10 /* all but DEFAULT */
 
-/* The transfer syntax UID of a decoded encoding; NULL for STORED, which depends on the frame. */
+/* The transfer syntax UID of an encoding; NULL for STORED, which depends on the frame. */
 const char *dcb_encoding_uid(dcb_encoding encoding);
 
 /* A VR as its two letters in a big-endian uint16: 'P' << 8 | 'N'. */
@@ -115,6 +122,33 @@ typedef uint16_t dcb_vr;
 
 /* Tells the VR of a tag where the encoding does not: 0 means UN. */
 typedef dcb_vr (*dcb_vr_lookup)(void *context, uint32_t tag);
+
+/* ---- Codecs of the caller -------------------------------------------------------------------- */
+
+/* One frame's samples: by pixel, little endian, in containers of bits_allocated. */
+typedef struct dcb_pixel_shape {
+    uint32_t rows, columns;
+    uint16_t samples_per_pixel;
+    uint16_t bits_allocated; /* 8, 16 or 32 */
+    uint16_t bits_stored;    /* to encode: no sample needs more */
+    bool is_signed;
+    const char *photometric_interpretation;
+} dcb_pixel_shape;
+
+/* RLE, JPEG, JPEG-LS and JPEG 2000 (ISO/IEC 15444-1), which this library leaves to others. Called
+   by any thread. They fail by filling the error and returning another status than DCB_OK. */
+typedef struct dcb_pixel_codec {
+    void *context;
+    /* Fills samples, nbytes of them, or fails where the codestream is not of that shape. Colours stay
+       as they are coded, but for JPEG 2000's own component transform, which is undone. */
+    dcb_status (*decode)(void *context, void *samples, size_t nbytes, const dcb_pixel_shape *shape,
+                         const char *transfer_syntax_uid, const void *codestream,
+                         size_t codestream_nbytes, dcb_error *error);
+    /* Losslessly; free() *codestream. DCB_ERR_ENCODING: it cannot hold such samples. */
+    dcb_status (*encode)(void *context, uint8_t **codestream, size_t *codestream_nbytes,
+                         const void *samples, size_t nbytes, const dcb_pixel_shape *shape,
+                         const char *transfer_syntax_uid, dcb_error *error);
+} dcb_pixel_codec;
 
 /* ---- Frames: one instance, ready to be sent or written --------------------------------------- */
 
@@ -202,16 +236,19 @@ typedef struct dcb_open_options {
     /* For Part 10 files in Implicit VR: without it they go out as they are only. */
     dcb_vr_lookup vr_lookup;
     void *vr_lookup_context;
+    /* For Part 10 files that are compressed, and for instances to be compressed otherwise. Borrowed
+       until the series is gone. NULL: HTJ2K only. */
+    const dcb_pixel_codec *pixel_codec;
 } dcb_open_options;
 
 #define DCB_OPEN_OPTIONS_INIT                                                                      \
     {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL,       \
-     false, NULL, NULL}
+     false, NULL, NULL, NULL}
 
 /* Opens a file and reads everything but the frames: container, metadata, pixel header. A single
-   DICOM Part 10 file opens too, as a series of one frame: STORED gives its bytes as they are, the
-   other encodings where its pixels are native (else DCB_ERR_UNSUPPORTED). The file
-   must not be changed in place while it is open (replacing it by rename is fine); where it is,
+   DICOM Part 10 file opens too, as a series of one frame, however many are in it: STORED gives its
+   bytes as they are; of a compressed one all frames are decoded for the native encodings, and what
+   its data set says of them is set right (pixel_codec). The file must not be changed in place while it is open (replacing it by rename is fine); where it is,
    calls fail with DCB_ERR_CHANGED. options may be NULL. */
 dcb_status dcb_series_open(dcb_series **out, const char *path, const dcb_open_options *options,
                            dcb_error *error);

@@ -17,6 +17,7 @@
 #include "exact.h"
 #include "frame.h"
 #include "part10.h"
+#include "transcode.h"
 
 #define USUAL_OWN_NBYTES 2048u /* a slice's own elements: more only costs another allocation */
 #define MAX_PIXEL_VALUE  0xFFFFFFFEu
@@ -353,14 +354,37 @@ static dcb_status make_deflated(dcb_frame **out, dcb_series *series, uint32_t fr
     return status;
 }
 
+/* From decoded pixels. */
+static dcb_status make_compressed(dcb_frame **out, dcb_series *series, uint32_t frame,
+                                  dcb_encoding encoding, dcb_error *error)
+{
+    dcb_frame *plain = NULL;
+    dcb_status status = dcb__instance_make(&plain, series, frame, DCB_ENCODING_EXPLICIT_LE, error);
+    if (status == DCB_OK)
+        status = dcb__source_check_cancelled(series->source, error);
+    if (status == DCB_OK) {
+        dcb__transcode_source from = {.syntax_uid = dcb_frame_transfer_syntax_uid(plain),
+                                      .sop_class_uid = dcb_frame_sop_class_uid(plain),
+                                      .sop_instance_uid = dcb_frame_sop_instance_uid(plain),
+                                      .limits = &series->limits,
+                                      .codec = series->codec};
+        from.dataset = dcb_frame_dataset(plain, &from.nbytes);
+        status = dcb__transcode(out, &from, encoding, error);
+    }
+    dcb_frame_release(plain);
+    return status;
+}
+
 dcb_status dcb__instance_make(dcb_frame **out, void *context, uint32_t frame, dcb_encoding encoding,
                               dcb_error *error)
 {
     dcb_series *series = context;
     *out = NULL;
     if (series->part10 != NULL)
-        return dcb__part10_frame(out, series->part10, series->source, &series->limits, encoding,
-                                 error);
+        return dcb__part10_frame(out, series->part10, series->source, &series->limits,
+                                 series->codec, encoding, error);
+    if (encoding >= DCB_ENCODING_COUNT)
+        return make_compressed(out, series, frame, encoding, error);
     if (series->pixel_problem != NULL) {
         dcb__codestream header;
         dcb__frame_place place;

@@ -15,6 +15,7 @@
 #include "dcb_error.h"
 #include "frame.h"
 #include "part10.h"
+#include "transcode.h"
 
 #define TAG_SOP_CLASS    DCB_TAG(0x0008, 0x0016)
 #define TAG_SOP_INSTANCE DCB_TAG(0x0008, 0x0018)
@@ -340,9 +341,43 @@ static dcb_status make_native(dcb_frame **out, const dcb__part10_file *file,
     return status;
 }
 
+/* A native file compressed: by way of Explicit VR Little Endian. */
+static dcb_status compress(dcb_frame **out, const dcb__part10_file *file, const dcb__source *source,
+                           const dcb_limits *limits, dcb__transcode_source *from,
+                           dcb_encoding encoding, dcb_error *error)
+{
+    dcb_frame *plain = NULL;
+    from->syntax_uid = dcb_encoding_uid(DCB_ENCODING_EXPLICIT_LE);
+    dcb_status status =
+        strcmp(file->transfer_syntax_uid, from->syntax_uid) == 0
+            ? make_stored(&plain, file, source, error)
+            : make_native(&plain, file, source, limits, DCB_ENCODING_EXPLICIT_LE, error);
+    if (status == DCB_OK) {
+        from->dataset = dcb_frame_dataset(plain, &from->nbytes);
+        status = dcb__transcode(out, from, encoding, error);
+    }
+    dcb_frame_release(plain);
+    return status;
+}
+
+static dcb_status transcode_compressed(dcb_frame **out, const dcb__part10_file *file,
+                                       const dcb__source *source, dcb__transcode_source *from,
+                                       dcb_encoding encoding, dcb_error *error)
+{
+    uint8_t *stored = NULL;
+    bool whole = false;
+    dcb_status status =
+        read_dataset_bytes(&stored, &from->nbytes, &whole, file, source, UINT64_MAX, error);
+    from->dataset = stored;
+    if (status == DCB_OK)
+        status = dcb__transcode(out, from, encoding, error);
+    free(stored);
+    return status;
+}
+
 dcb_status dcb__part10_frame(dcb_frame **out, const dcb__part10_file *file,
                              const dcb__source *source, const dcb_limits *limits,
-                             dcb_encoding encoding, dcb_error *error)
+                             const dcb_pixel_codec *codec, dcb_encoding encoding, dcb_error *error)
 {
     *out = NULL;
     const char *wanted = dcb_encoding_uid(encoding);
@@ -352,9 +387,14 @@ dcb_status dcb__part10_frame(dcb_frame **out, const dcb__part10_file *file,
             (unsigned long long)file->file_nbytes, (unsigned long long)limits->max_frame_bytes);
     if (wanted == NULL || strcmp(wanted, file->transfer_syntax_uid) == 0)
         return make_stored(out, file, source, error);
+    dcb__transcode_source from = {.syntax_uid = file->transfer_syntax_uid,
+                                  .sop_class_uid = file->sop_class_uid,
+                                  .sop_instance_uid = file->sop_instance_uid,
+                                  .limits = limits,
+                                  .codec = codec};
     if (!dcb__syntax_is_native(file->transfer_syntax_uid))
-        return dcb__fail(error, DCB_ERR_UNSUPPORTED, file->dataset_offset,
-                         "it is compressed (%s) and can go out as it is only",
-                         file->transfer_syntax_uid);
-    return make_native(out, file, source, limits, encoding, error);
+        return transcode_compressed(out, file, source, &from, encoding, error);
+    return encoding < DCB_ENCODING_COUNT
+               ? make_native(out, file, source, limits, encoding, error)
+               : compress(out, file, source, limits, &from, encoding, error);
 }

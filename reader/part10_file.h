@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * part10_file.h - a single DICOM Part 10 file (PS3.10 section 7) as a series of one frame: kept
- * verbatim, given as it is, or in another native transfer syntax.
+ * verbatim, given as it is, or in another transfer syntax.
  *
  * Threads: any, once opened.
  */
@@ -29,9 +29,9 @@ dcb_status dcb__part10_open(dcb__part10_file **out, dcb__source *source, const d
 dcb_status dcb__part10_dataset(dcb_dataset **out, const dcb__part10_file *file,
                                const dcb__source *source, const dcb_limits *limits,
                                dcb_error *error);
-/* STORED: the file itself. What cannot be had from its transfer syntax is DCB_ERR_UNSUPPORTED. */
+/* STORED, or the file's own transfer syntax: the file itself. codec may be NULL. */
 dcb_status dcb__part10_frame(dcb_frame **out, const dcb__part10_file *file,
                              const dcb__source *source, const dcb_limits *limits,
-                             dcb_encoding encoding, dcb_error *error);
+                             const dcb_pixel_codec *codec, dcb_encoding encoding, dcb_error *error);
 
 #endif

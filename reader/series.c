@@ -59,7 +59,7 @@ static dcb_status join_cache(dcb_series *series, dcb_cache *cache, dcb_error *er
 
 static dcb_status check_encoding(dcb_encoding encoding, dcb_error *error)
 {
-    if ((unsigned)encoding < DCB_ENCODING_COUNT)
+    if ((unsigned)encoding < DCB_ENCODING_END)
         return DCB_OK;
     return dcb__fail(error, DCB_ERR_ARGUMENT, DCB_NO_OFFSET, "there is no encoding %d",
                      (int)encoding);
@@ -103,6 +103,7 @@ static dcb_status open_source(dcb_series **out, dcb__source *source,
     series->prefetch_frames = own.prefetch_frames;
     series->ignore_trailer = own.ignore_trailer;
     series->encoding = own.encoding;
+    series->codec = own.pixel_codec;
     dcb__source_set_cancelled(source, own.cancelled, own.cancel_context);
     dcb_status status = check_encoding(own.encoding, error);
     bool is_part10 = false;
@@ -376,6 +377,16 @@ const char *dcb_encoding_uid(dcb_encoding encoding)
         return "1.2.840.10008.1.2.2";
     case DCB_ENCODING_DEFLATED:
         return "1.2.840.10008.1.2.1.99";
+    case DCB_ENCODING_HTJ2K:
+        return "1.2.840.10008.1.2.4.201";
+    case DCB_ENCODING_J2K:
+        return "1.2.840.10008.1.2.4.90";
+    case DCB_ENCODING_JPEG_LS:
+        return "1.2.840.10008.1.2.4.80";
+    case DCB_ENCODING_JPEG:
+        return "1.2.840.10008.1.2.4.70";
+    case DCB_ENCODING_RLE:
+        return "1.2.840.10008.1.2.5";
     default:
         return NULL;
     }

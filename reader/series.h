@@ -40,6 +40,7 @@ struct dcb_series {
     dcb__trailer *trailer; /* of our own files; NULL: none, or not to be used */
     bool ignore_trailer;
     dcb_limits limits;
+    const dcb_pixel_codec *codec; /* NULL: none */
     char dicom_status[64];
     dcb_series_info info;
     const char *pixel_problem; /* no instance can be made: why; static text, or NULL */

@@ -16,6 +16,7 @@
 #include "log.h"
 #include "node.h"
 #include "options.h"
+#include "pixel_codec.h"
 #include "reload.h"
 #include "series_pool.h"
 #include "server.h"
@@ -157,6 +158,7 @@ static int start_reading(node_parts *parts, const scp_options *options, scp_erro
     dcb_open_options open = DCB_OPEN_OPTIONS_INIT;
     open.cache = parts->cache;
     open.vr_lookup = dictionary_vr;
+    open.pixel_codec = &pixel_codec;
     if (series_pool_create(&parts->node.series, options->open_series, &open, &reason) != DCB_OK)
         return scp_fail(error, "series cannot be opened: %s", reason.message);
     const ahead_options ahead = AHEAD_OPTIONS_INIT;

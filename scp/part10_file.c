@@ -16,7 +16,7 @@
 #include <zlib.h>
 
 #include "dictionary.h"
-#include "pixel_decode.h"
+#include "pixel_codec.h"
 
 #define PREAMBLE     128u
 #define MAX_FILE     (2u << 30)
@@ -235,37 +235,55 @@ static unsigned u16_of(const dcb_dataset *dataset, uint32_t tag)
                : 0;
 }
 
-static bool decode_j2k(part10_file *file, const dcb_dataset *d, scp_error *error)
+static bool decode_frame(part10_file *file, const dcb_dataset *d, scp_error *error)
 {
     uint8_t *codestream = NULL;
     size_t nbytes = 0;
     dcb_error own = DCB_ERROR_INIT;
-    unsigned allocated = u16_of(d, DCB_TAG(0x0028, 0x0100));
-    if (allocated != 8 && allocated != 16 && allocated != 32) {
+    char photometric[20] = "";
+    dcb_dataset_get_text(d, DCB_TAG(0x0028, 0x0004), photometric, sizeof photometric);
+    const dcb_pixel_shape shape = {.rows = u16_of(d, DCB_TAG(0x0028, 0x0010)),
+                                   .columns = u16_of(d, DCB_TAG(0x0028, 0x0011)),
+                                   .samples_per_pixel = (uint16_t)u16_of(d, DCB_TAG(0x0028, 0x0002)),
+                                   .bits_allocated = (uint16_t)u16_of(d, DCB_TAG(0x0028, 0x0100)),
+                                   .bits_stored = (uint16_t)u16_of(d, DCB_TAG(0x0028, 0x0101)),
+                                   .is_signed = is_signed(d),
+                                   .photometric_interpretation = photometric};
+    if (shape.bits_allocated != 8 && shape.bits_allocated != 16 && shape.bits_allocated != 32) {
         scp_fail(error, "Bits Allocated is not 8, 16 or 32");
         return false;
     }
-    if (dcb_encapsulated_frame(&codestream, &nbytes, file->dataset, file->dataset_nbytes, &own) !=
-        DCB_OK) {
-        scp_fail(error, "%s", own.message);
-        return false;
+    const size_t size = (size_t)shape.rows * shape.columns * shape.samples_per_pixel *
+                        (shape.bits_allocated / 8u);
+    dcb_status status =
+        dcb_encapsulated_frame(&codestream, &nbytes, file->dataset, file->dataset_nbytes, &own);
+    uint8_t *samples = status == DCB_OK && size <= MAX_INFLATED ? malloc(size + 1) : NULL;
+    if (status == DCB_OK && samples == NULL) {
+        free(codestream);
+        return scp_fail(error, "out of memory for %zu bytes of samples", size) == 0;
     }
-    bool good =
-        pixel_decode_j2k(&file->samples, &file->samples_nbytes, codestream, nbytes,
-                         u16_of(d, DCB_TAG(0x0028, 0x0010)), u16_of(d, DCB_TAG(0x0028, 0x0011)),
-                         u16_of(d, DCB_TAG(0x0028, 0x0002)), allocated, is_signed(d), error);
+    if (status == DCB_OK)
+        status = pixel_codec.decode(pixel_codec.context, samples, size, &shape, file->syntax_uid,
+                                    codestream, nbytes, &own);
     free(codestream);
-    return good;
+    if (status != DCB_OK) {
+        free(samples);
+        return scp_fail(error, "%s", own.message) == 0;
+    }
+    file->samples = samples;
+    file->samples_nbytes = size;
+    return true;
 }
 
 bool part10_file_decode(part10_file *file, scp_error *error)
 {
-    static const char *const by_dcmtk[] = {"1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.57",
-                                           "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80"};
-    bool dcmtk = false, j2k = strcmp(file->syntax_uid, "1.2.840.10008.1.2.4.90") == 0;
-    for (size_t i = 0; i < sizeof by_dcmtk / sizeof *by_dcmtk; i++)
-        dcmtk = dcmtk || strcmp(file->syntax_uid, by_dcmtk[i]) == 0;
-    if (!dcmtk && !j2k)
+    static const char *const decoded[] = {"1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.57",
+                                          "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80",
+                                          "1.2.840.10008.1.2.4.90"};
+    bool decodes = false;
+    for (size_t i = 0; i < sizeof decoded / sizeof *decoded; i++)
+        decodes = decodes || strcmp(file->syntax_uid, decoded[i]) == 0;
+    if (!decodes)
         return true;
     dcb_dataset *dataset = part10_file_elements(file, error);
     if (dataset == NULL)
@@ -276,11 +294,8 @@ bool part10_file_decode(part10_file *file, scp_error *error)
     bool good = length <= 0 || strcmp(frames, "1") == 0;
     if (!good)
         scp_fail(error, "a multi-frame instance");
-    else if (j2k)
-        good = decode_j2k(file, dataset, error);
     else
-        good = pixel_decode_dcmtk(&file->samples, &file->samples_nbytes, file->dataset,
-                                  file->dataset_nbytes, file->syntax_uid, error);
+        good = decode_frame(file, dataset, error);
     dcb_dataset_close(dataset);
     return good;
 }
