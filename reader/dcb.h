@@ -144,7 +144,9 @@ typedef struct dcb_pixel_codec {
     dcb_status (*decode)(void *context, void *samples, size_t nbytes, const dcb_pixel_shape *shape,
                          const char *transfer_syntax_uid, const void *codestream,
                          size_t codestream_nbytes, dcb_error *error);
-    /* Losslessly; free() *codestream. DCB_ERR_ENCODING: it cannot hold such samples. */
+    /* Losslessly; free() *codestream. JPEG 2000 is to transform its components where the Photometric
+       Interpretation is YBR_RCT: samples are RGB then. DCB_ERR_ENCODING: it cannot hold such
+       samples. */
     dcb_status (*encode)(void *context, uint8_t **codestream, size_t *codestream_nbytes,
                          const void *samples, size_t nbytes, const dcb_pixel_shape *shape,
                          const char *transfer_syntax_uid, dcb_error *error);

@@ -54,15 +54,6 @@ static dcb_syntax syntax_of(dcb_encoding encoding)
 
 /* ---- What the data set says of its pixels ---------------------------------------------------- */
 
-/* What decoders give: JPEG 2000's transforms are undone, chrominance has its full resolution. */
-static const char *decoded_photometric(const dcb__frames *f)
-{
-    if (f->to_rgb || strcmp(f->photometric, "YBR_RCT") == 0 ||
-        strcmp(f->photometric, "YBR_ICT") == 0)
-        return "RGB";
-    return strcmp(f->photometric, "YBR_FULL_422") == 0 ? "YBR_FULL" : f->photometric;
-}
-
 /* PS3.3 C.7.6.1.1.5: lossy once, lossy for ever. What the sender said is not overwritten. */
 static dcb_status note_lossy(dcb_dataset *head, const dcb__frames *f, dcb_error *error)
 {
@@ -96,12 +87,12 @@ static dcb_status describe_pixels(transcoding *t, dcb_error *error)
     dcb_status status = DCB_OK;
     if (f->layout.samples > 1)
         status = dcb_dataset_put(t->head, TAG_PLANAR, DCB_VR('U', 'S'), by_pixel, 2, error);
-    if (!f->place.encapsulated)
-        return status;
-    const char *photometric = decoded_photometric(f);
+    const char *photometric = dcb__frames_photometric(f, t->encoding);
     if (status == DCB_OK && strcmp(photometric, f->photometric) != 0)
         status =
             dcb_dataset_put_text(t->head, TAG_PHOTOMETRIC, DCB_VR('C', 'S'), photometric, error);
+    if (!f->place.encapsulated)
+        return status;
     if (status == DCB_OK && dcb__frames_lossy(f))
         status = note_lossy(t->head, f, error);
     dcb_dataset_remove(t->head, TAG_EXTENDED);

@@ -48,6 +48,8 @@ void dcb__frames_close(dcb__frames *frames);
 /* The samples of one frame: by pixel, frame_nbytes of them. */
 dcb_status dcb__frames_samples(uint8_t *to, const dcb__frames *frames, uint32_t frame,
                                dcb_error *error);
+/* What the encoding's Photometric Interpretation is. */
+const char *dcb__frames_photometric(const dcb__frames *frames, dcb_encoding encoding);
 /* Samples as a codestream that was decoded again and compared; free() it. */
 dcb_status dcb__frames_encode(uint8_t **codestream, size_t *nbytes, const dcb__frames *frames,
                               const uint8_t *samples, dcb_encoding encoding, dcb_error *error);

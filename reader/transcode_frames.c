@@ -274,6 +274,22 @@ bool dcb__frames_lossy(const dcb__frames *f)
 
 /* ---- Encoding -------------------------------------------------------------------------------- */
 
+/* Decoders undo JPEG 2000's transforms and give chrominance its full resolution. */
+static const char *decoded_photometric(const dcb__frames *f)
+{
+    if (f->to_rgb || strcmp(f->photometric, "YBR_RCT") == 0 ||
+        strcmp(f->photometric, "YBR_ICT") == 0)
+        return "RGB";
+    return strcmp(f->photometric, "YBR_FULL_422") == 0 ? "YBR_FULL" : f->photometric;
+}
+
+const char *dcb__frames_photometric(const dcb__frames *f, dcb_encoding encoding)
+{
+    const char *now = f->place.encapsulated ? decoded_photometric(f) : f->photometric;
+    /* PS3.5 8.2.4: RGB is what JPEG 2000's reversible component transform is for. */
+    return encoding == DCB_ENCODING_J2K && strcmp(now, "RGB") == 0 ? "YBR_RCT" : now;
+}
+
 /* The fewest bits that hold all samples: those stored, or the whole container where some go beyond
    (overlays in unused bits). Other codecs than JPEG 2000's see containers as unsigned. */
 static uint16_t precision_of(const dcb__frames *f, const uint8_t *samples, bool is_signed)
@@ -336,6 +352,7 @@ dcb_status dcb__frames_encode(uint8_t **codestream, size_t *nbytes, const dcb__f
         return dcb__fail(error, DCB_ERR_UNSUPPORTED, DCB_NO_OFFSET, "there is no codec for %s",
                          uid);
     dcb_pixel_shape shape = shape_of(f);
+    shape.photometric_interpretation = dcb__frames_photometric(f, encoding);
     shape.bits_stored =
         precision_of(f, samples, encoding == DCB_ENCODING_J2K && f->layout.is_signed);
     dcb_status status = codec->encode(codec->context, codestream, nbytes, samples, f->frame_nbytes,

@@ -11,23 +11,27 @@
 /* Smaller is better. */
 static int rank(dcb_encoding *encoding, const char *accepted, const char *stored)
 {
-    static const dcb_encoding decoded[] = {DCB_ENCODING_EXPLICIT_LE, DCB_ENCODING_IMPLICIT_LE,
-                                           DCB_ENCODING_EXPLICIT_BE, DCB_ENCODING_DEFLATED};
+    static const dcb_encoding made[] = {
+        DCB_ENCODING_EXPLICIT_LE, DCB_ENCODING_IMPLICIT_LE, DCB_ENCODING_EXPLICIT_BE,
+        DCB_ENCODING_DEFLATED,    DCB_ENCODING_HTJ2K,       DCB_ENCODING_JPEG_LS,
+        DCB_ENCODING_J2K,         DCB_ENCODING_JPEG,        DCB_ENCODING_RLE};
     *encoding = DCB_ENCODING_STORED;
     if (strcmp(accepted, stored) == 0)
         return 0;
     if (transfer_syntax_carries(accepted, stored))
         return 1;
-    for (int i = 0; i < (int)(sizeof decoded / sizeof decoded[0]); i++) {
-        *encoding = decoded[i];
-        if (strcmp(accepted, dcb_encoding_uid(decoded[i])) == 0)
+    for (int i = 0; i < (int)(sizeof made / sizeof made[0]); i++) {
+        *encoding = made[i];
+        if (transfer_syntax_carries(accepted, dcb_encoding_uid(made[i])))
             return 2 + i;
     }
     return NO_RANK;
 }
 
-get_context_result get_context_choose(get_context *out, const ul_request *request,
-                                      const char *sop_class_uid, const char *stored_syntax_uid)
+/* Of those behind rank `after`. */
+static get_context_result choose(get_context *out, const ul_request *request,
+                                 const char *sop_class_uid, const char *stored_syntax_uid,
+                                 int after)
 {
     get_context_result result = GET_CONTEXT_NONE;
     int best = NO_RANK;
@@ -44,11 +48,24 @@ get_context_result get_context_choose(get_context *out, const ul_request *reques
             result = GET_CONTEXT_SYNTAX;
         dcb_encoding encoding;
         const int candidate = rank(&encoding, context->accepted_syntax, stored_syntax_uid);
-        if (candidate < best) {
+        if (candidate < best && candidate > after) {
             best = candidate;
-            *out = (get_context){context->id, encoding};
+            *out = (get_context){context->id, encoding, candidate};
             result = GET_CONTEXT_FOUND;
         }
     }
     return result;
+}
+
+get_context_result get_context_choose(get_context *out, const ul_request *request,
+                                      const char *sop_class_uid, const char *stored_syntax_uid)
+{
+    return choose(out, request, sop_class_uid, stored_syntax_uid, -1);
+}
+
+bool get_context_next(get_context *context, const ul_request *request, const char *sop_class_uid,
+                      const char *stored_syntax_uid)
+{
+    return choose(context, request, sop_class_uid, stored_syntax_uid, context->rank) ==
+           GET_CONTEXT_FOUND;
 }

@@ -13,6 +13,7 @@
 typedef struct get_context {
     uint8_t id;
     dcb_encoding encoding;
+    int rank; /* smaller is better */
 } get_context;
 
 typedef enum get_context_result {
@@ -23,8 +24,14 @@ typedef enum get_context_result {
 } get_context_result;
 
 /* The best one for an instance stored in a transfer syntax: as stored, then in another syntax that
-   carries it unchanged, then decoded: Explicit, Implicit, Big Endian, Deflated. */
+   carries it unchanged, then decoded (Explicit, Implicit, Big Endian, Deflated), then compressed
+   anew without loss (HTJ2K, JPEG-LS, JPEG 2000, JPEG lossless, RLE: the smallest first, of equals
+   the fastest). */
 get_context_result get_context_choose(get_context *out, const ul_request *request,
                                       const char *sop_class_uid, const char *stored_syntax_uid);
+/* The next best after *context, for an instance that its encoding turned out not to hold; false
+   where there is none. */
+bool get_context_next(get_context *context, const ul_request *request, const char *sop_class_uid,
+                      const char *stored_syntax_uid);
 
 #endif

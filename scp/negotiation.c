@@ -10,28 +10,51 @@ enum { REFUSED_BY_USER = 1, REFUSED_ABSTRACT_SYNTAX = 3, REFUSED_TRANSFER_SYNTAX
 
 #define UL_SMALLEST_PDU 14 /* shorter ones leave no room for two bytes of each kind of PDV */
 
-/* Instances go out decoded in all of these but the HTJ2K ones; those hold the codestream as it is
-   stored, which .202 can carry only for some files. */
-static const char *const instance_syntaxes[] = {
-    UID_HTJ2K_LOSSLESS, UID_HTJ2K,    UID_EXPLICIT_LE,        UID_IMPLICIT_LE,
-    UID_EXPLICIT_BE,    UID_DEFLATED, UID_HTJ2K_LOSSLESS_RPCL};
+/* Every instance goes out in the HTJ2K ones (but .202, which only some codestreams meet) and in the
+   native ones. Of the others, those without loss are made where there is nothing else; the lossy
+   ones carry only what is stored in them. */
+static const char *const instance_syntaxes[] = {UID_HTJ2K_LOSSLESS,
+                                                UID_HTJ2K,
+                                                UID_EXPLICIT_LE,
+                                                UID_IMPLICIT_LE,
+                                                UID_EXPLICIT_BE,
+                                                UID_DEFLATED,
+                                                UID_JPEG_LS_LOSSLESS,
+                                                UID_J2K_LOSSLESS,
+                                                UID_J2K,
+                                                UID_JPEG_LOSSLESS_SV1,
+                                                UID_JPEG_LOSSLESS,
+                                                UID_RLE,
+                                                UID_HTJ2K_LOSSLESS_RPCL,
+                                                "1.2.840.10008.1.2.4.81",  /* near-lossless */
+                                                "1.2.840.10008.1.2.4.50",  /* JPEG baseline */
+                                                "1.2.840.10008.1.2.4.51",  /* JPEG extended */
+                                                "1.2.840.10008.1.2.4.100", /* MPEG2 */
+                                                "1.2.840.10008.1.2.4.101",
+                                                "1.2.840.10008.1.2.4.102", /* MPEG-4 AVC */
+                                                "1.2.840.10008.1.2.4.103",
+                                                "1.2.840.10008.1.2.4.104",
+                                                "1.2.840.10008.1.2.4.105",
+                                                "1.2.840.10008.1.2.4.106",
+                                                "1.2.840.10008.1.2.4.107", /* HEVC */
+                                                "1.2.840.10008.1.2.4.108"};
 
 /* What can be kept verbatim, lossless ones first: a sender that has several forms of an instance
    then gives the smallest one that loses nothing. */
 static const char *const store_syntaxes[] = {
     UID_HTJ2K_LOSSLESS,
     UID_HTJ2K_LOSSLESS_RPCL,
-    "1.2.840.10008.1.2.4.90", /* JPEG 2000 lossless */
-    "1.2.840.10008.1.2.4.80", /* JPEG-LS lossless */
-    "1.2.840.10008.1.2.4.70", /* JPEG lossless, first-order prediction */
-    "1.2.840.10008.1.2.4.57", /* JPEG lossless */
-    "1.2.840.10008.1.2.5",    /* RLE */
+    UID_J2K_LOSSLESS,      /* JPEG 2000 lossless */
+    UID_JPEG_LS_LOSSLESS,  /* JPEG-LS lossless */
+    UID_JPEG_LOSSLESS_SV1, /* JPEG lossless, first-order prediction */
+    UID_JPEG_LOSSLESS,     /* JPEG lossless */
+    UID_RLE,
     UID_EXPLICIT_LE,
     UID_IMPLICIT_LE,
     UID_DEFLATED,
     UID_EXPLICIT_BE,
     UID_HTJ2K,
-    "1.2.840.10008.1.2.4.91",  /* JPEG 2000 */
+    UID_J2K,                   /* JPEG 2000 */
     "1.2.840.10008.1.2.4.81",  /* JPEG-LS near lossless */
     "1.2.840.10008.1.2.4.50",  /* JPEG baseline */
     "1.2.840.10008.1.2.4.51",  /* JPEG extended */

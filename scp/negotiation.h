@@ -8,9 +8,10 @@
  * - where a GET context was proposed: contexts on which instances can go to the requestor, that is
  *   any SOP class proposed with the SCP role, or (get_without_role) a storage class of the standard
  *   proposed without a role item. Each gets the first of HTJ2K lossless, HTJ2K, Explicit LE,
- *   Implicit LE, Explicit BE, Deflated, HTJ2K lossless RPCL that it proposes. A context has one
- *   transfer syntax: a client that wants decoded instances where HTJ2K cannot serve proposes them
- *   in a second context.
+ *   Implicit LE, Explicit BE, Deflated that it proposes, else of the other lossless compressed
+ *   syntaxes, else of those that can only carry what is stored in them. A context has one transfer
+ *   syntax: a client that wants what is stored as it is proposes each syntax in a context of its
+ *   own.
  * - where we store (policy): storage contexts for a requestor in the SCU role, any abstract syntax
  *   that is no service with store_unknown. Each gets the first of the lossless compressed syntaxes,
  *   Explicit LE, Implicit LE, Deflated, Explicit BE, the lossy ones. A context in both roles is

@@ -2,11 +2,10 @@
 /* pixel_codec.c - which adapter does which transfer syntax. */
 #include "pixel_codec.h"
 
+#include "sop_classes.h"
+
 #include <stdio.h>
 #include <string.h>
-
-#define UID_J2K_LOSSLESS "1.2.840.10008.1.2.4.90"
-#define UID_J2K          "1.2.840.10008.1.2.4.91"
 
 typedef enum coder { CODER_NONE, CODER_DCMTK, CODER_OPENJPEG } coder;
 
@@ -14,17 +13,17 @@ static const struct {
     const char *uid;
     coder decoder, encoder;
 } coders[] = {
-    {"1.2.840.10008.1.2.5", CODER_DCMTK, CODER_DCMTK},    /* RLE */
-    {"1.2.840.10008.1.2.4.50", CODER_DCMTK, CODER_NONE},  /* JPEG baseline */
-    {"1.2.840.10008.1.2.4.51", CODER_DCMTK, CODER_NONE},  /* JPEG extended */
-    {"1.2.840.10008.1.2.4.53", CODER_DCMTK, CODER_NONE},  /* JPEG spectral selection, retired */
-    {"1.2.840.10008.1.2.4.55", CODER_DCMTK, CODER_NONE},  /* JPEG progressive, retired */
-    {"1.2.840.10008.1.2.4.57", CODER_DCMTK, CODER_NONE},  /* JPEG lossless */
-    {"1.2.840.10008.1.2.4.70", CODER_DCMTK, CODER_DCMTK}, /* JPEG lossless, first-order prediction
-                                                           */
-    {"1.2.840.10008.1.2.4.80", CODER_DCMTK, CODER_DCMTK}, /* JPEG-LS lossless */
-    {"1.2.840.10008.1.2.4.81", CODER_DCMTK, CODER_NONE},  /* JPEG-LS near-lossless */
-    {UID_J2K_LOSSLESS, CODER_OPENJPEG, CODER_OPENJPEG},   {UID_J2K, CODER_OPENJPEG, CODER_NONE},
+    {UID_RLE, CODER_DCMTK, CODER_DCMTK},
+    {"1.2.840.10008.1.2.4.50", CODER_DCMTK, CODER_NONE}, /* JPEG baseline */
+    {"1.2.840.10008.1.2.4.51", CODER_DCMTK, CODER_NONE}, /* JPEG extended */
+    {"1.2.840.10008.1.2.4.53", CODER_DCMTK, CODER_NONE}, /* JPEG spectral selection, retired */
+    {"1.2.840.10008.1.2.4.55", CODER_DCMTK, CODER_NONE}, /* JPEG progressive, retired */
+    {UID_JPEG_LOSSLESS, CODER_DCMTK, CODER_NONE},
+    {UID_JPEG_LOSSLESS_SV1, CODER_DCMTK, CODER_DCMTK},
+    {UID_JPEG_LS_LOSSLESS, CODER_DCMTK, CODER_DCMTK},
+    {"1.2.840.10008.1.2.4.81", CODER_DCMTK, CODER_NONE}, /* JPEG-LS near-lossless */
+    {UID_J2K_LOSSLESS, CODER_OPENJPEG, CODER_OPENJPEG},
+    {UID_J2K, CODER_OPENJPEG, CODER_NONE},
 };
 
 static coder find_coder(const char *uid, bool encodes)
@@ -54,7 +53,9 @@ static dcb_status decode(void *context, void *samples, size_t nbytes, const dcb_
     bool good = false;
     switch (find_coder(uid, false)) {
     case CODER_DCMTK:
-        good = pixel_codec_dcmtk_decode(samples, nbytes, shape, uid, codestream, codestream_nbytes,
+        good = pixel_codec_check(shape, strcmp(uid, UID_RLE) == 0, codestream, codestream_nbytes,
+                                 &why) &&
+               pixel_codec_dcmtk_decode(samples, nbytes, shape, uid, codestream, codestream_nbytes,
                                         &why);
         break;
     case CODER_OPENJPEG:

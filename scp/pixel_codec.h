@@ -26,6 +26,9 @@ bool pixel_codec_dcmtk_decode(void *samples, size_t nbytes, const dcb_pixel_shap
 bool pixel_codec_dcmtk_encode(uint8_t **codestream, size_t *codestream_nbytes, const void *samples,
                               size_t nbytes, const dcb_pixel_shape *shape,
                               const char *transfer_syntax_uid, scp_error *error);
+/* False where a codestream of JPEG, JPEG-LS or RLE is not of that shape. */
+bool pixel_codec_check(const dcb_pixel_shape *shape, bool is_rle, const void *codestream,
+                       size_t nbytes, scp_error *error);
 /* reversible: fails where the codestream is not. */
 bool pixel_codec_openjpeg_decode(void *samples, size_t nbytes, const dcb_pixel_shape *shape,
                                  bool reversible, const void *codestream, size_t codestream_nbytes,

@@ -218,7 +218,7 @@ static opj_image_t *make_image(const uint8_t *samples, const dcb_pixel_shape *sh
                                                .prec = shape->bits_stored,
                                                .sgnd = shape->is_signed};
     opj_image_t *image = opj_image_create(components, parameters,
-                                          components == 3 ? OPJ_CLRSPC_UNKNOWN : OPJ_CLRSPC_GRAY);
+                                          components == 3 ? OPJ_CLRSPC_SRGB : OPJ_CLRSPC_GRAY);
     if (image == NULL)
         return NULL;
     image->x1 = shape->columns;
@@ -239,7 +239,7 @@ static bool encode(growing *out, opj_image_t *image, const dcb_pixel_shape *shap
     parameters.tcp_numlayers = 1;
     parameters.cp_disto_alloc = 1;
     parameters.irreversible = 0;
-    parameters.tcp_mct = 0;
+    parameters.tcp_mct = strcmp(shape->photometric_interpretation, "YBR_RCT") == 0;
     uint32_t shorter = shape->rows < shape->columns ? shape->rows : shape->columns;
     parameters.numresolution = 1;
     while (parameters.numresolution < 6 && shorter >> parameters.numresolution > 0)

@@ -129,22 +129,22 @@ static bool choose_context(retrieval_instance *out, const retrieval *r, const dc
 }
 
 /* Is instance i what the index says, and how will it leave? Else out says why not. */
-static bool examine(retrieval_instance *out, const retrieval *r, dcb_series *series, size_t i)
+static bool examine(retrieval_instance *out, dcb_frame_info *info, const retrieval *r,
+                    dcb_series *series, size_t i)
 {
     char uid[UL_UID_SIZE];
     dcb_error error = DCB_ERROR_INIT;
-    dcb_frame_info info;
-    if (dcb_series_frame_info(&info, series, instance_list_frame(r->list, i), &error) != DCB_OK) {
+    if (dcb_series_frame_info(info, series, instance_list_frame(r->list, i), &error) != DCB_OK) {
         set_reader_failure(out, &error);
         return false;
     }
     instance_list_uid(uid, r->list, i);
-    if (strcmp(info.sop_instance_uid, uid) != 0) {
+    if (strcmp(info->sop_instance_uid, uid) != 0) {
         set_failure(out, "the file changed since it was indexed",
                     "the index names another SOP instance");
         return false;
     }
-    return choose_context(out, r, &info);
+    return choose_context(out, r, info);
 }
 
 static double now_s(void)
@@ -182,11 +182,17 @@ static bool make(retrieval_instance *out, retrieval *r, size_t i, bool may_wait)
         set_reader_failure(out, file->error != NULL ? file->error : &no_memory);
         return true;
     }
-    if (!examine(out, r, file->series, i))
+    dcb_frame_info info;
+    if (!examine(out, &info, r, file->series, i))
         return true;
     dcb_error error = DCB_ERROR_INIT;
-    const dcb_status status =
-        take_frame(&out->frame, file->series, frame, out->context.encoding, may_wait, &error);
+    dcb_status status;
+    do { /* what an encoding cannot hold, another one may */
+        status =
+            take_frame(&out->frame, file->series, frame, out->context.encoding, may_wait, &error);
+    } while (
+        status == DCB_ERR_ENCODING &&
+        get_context_next(&out->context, r->contexts, info.sop_class_uid, info.stored_syntax_uid));
     if (status != DCB_OK)
         set_reader_failure(out, &error);
     return status != DCB_OK || out->frame != NULL;
@@ -263,9 +269,10 @@ static ahead_wish wish_after(retrieval *r, size_t i)
 static void look_at_first(retrieval *r)
 {
     retrieval_instance first;
+    dcb_frame_info info;
     const open_file *file;
     get_file(&file, r, 0, true);
-    if (file->series != NULL && examine(&first, r, file->series, 0))
+    if (file->series != NULL && examine(&first, &info, r, file->series, 0))
         r->encoding = first.context.encoding;
 }
 

@@ -286,8 +286,16 @@ bool transfer_syntax_carries(const char *accepted, const char *instance)
         return true;
     if (strcmp(accepted, UID_HTJ2K) == 0)
         return is_htj2k(instance);
-    return strcmp(accepted, UID_HTJ2K_LOSSLESS) == 0 &&
-           strcmp(instance, UID_HTJ2K_LOSSLESS_RPCL) == 0;
+    static const struct {
+        const char *accepted, *instance;
+    } wider[] = {{UID_HTJ2K_LOSSLESS, UID_HTJ2K_LOSSLESS_RPCL},
+                 {UID_J2K, UID_J2K_LOSSLESS},
+                 {UID_JPEG_LOSSLESS, UID_JPEG_LOSSLESS_SV1}};
+    for (size_t i = 0; i < sizeof wider / sizeof wider[0]; i++) {
+        if (strcmp(accepted, wider[i].accepted) == 0 && strcmp(instance, wider[i].instance) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* PS3.6 table A-1; those that hold an instance as a whole. */

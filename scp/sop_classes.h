@@ -26,6 +26,12 @@
 #define UID_HTJ2K_LOSSLESS      "1.2.840.10008.1.2.4.201"
 #define UID_HTJ2K_LOSSLESS_RPCL "1.2.840.10008.1.2.4.202"
 #define UID_HTJ2K               "1.2.840.10008.1.2.4.203"
+#define UID_JPEG_LOSSLESS       "1.2.840.10008.1.2.4.57"
+#define UID_JPEG_LOSSLESS_SV1   "1.2.840.10008.1.2.4.70"
+#define UID_JPEG_LS_LOSSLESS    "1.2.840.10008.1.2.4.80"
+#define UID_J2K_LOSSLESS        "1.2.840.10008.1.2.4.90"
+#define UID_J2K                 "1.2.840.10008.1.2.4.91"
+#define UID_RLE                 "1.2.840.10008.1.2.5"
 
 typedef enum sop_kind {
     SOP_UNKNOWN,
@@ -49,8 +55,9 @@ query_model sop_class_model(const char *uid);
 const char *sop_class_name(const char *uid);
 
 /* May an instance encoded in transfer syntax `instance` go out, as it is, on a presentation context
-   that was accepted with `accepted`? The same syntax, or HTJ2K in a wider one: any codestream in
-   .203, an RPCL one in .201 (PS3.5 A.4.10). */
+   that was accepted with `accepted`? The same syntax, or a wider one: any HTJ2K codestream in .203,
+   an RPCL one in .201 (PS3.5 A.4.10), lossless JPEG 2000 in .91 (A.4.4), JPEG lossless with
+   first-order prediction in .57 (A.4.1). */
 bool transfer_syntax_carries(const char *accepted, const char *instance);
 
 /* The UID that an operator wrote as PS3.6's keyword (ExplicitVRLittleEndian, HTJ2KLossless ...), in

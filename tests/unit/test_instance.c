@@ -322,9 +322,13 @@ static void test_calls(void **state)
     assert_int_equal(dcb_series_frame(&frame, series, 2, DCB_ENCODING_STORED, &error),
                      DCB_ERR_RANGE);
     assert_string_equal(error.message, "frame 2: the series has 2, counted from 0");
-    assert_int_equal(dcb_series_frame(&frame, series, 0, (dcb_encoding)9, &error),
+    assert_int_equal(dcb_series_frame(&frame, series, 0, (dcb_encoding)10, &error),
                      DCB_ERR_ARGUMENT);
-    assert_string_equal(error.message, "there is no encoding 9");
+    assert_string_equal(error.message, "there is no encoding 10");
+    /* Without a codec of the caller's. */
+    assert_int_equal(dcb_series_frame(&frame, series, 0, DCB_ENCODING_J2K, &error),
+                     DCB_ERR_UNSUPPORTED);
+    assert_string_equal(error.message, "there is no codec for 1.2.840.10008.1.2.4.90");
 
     void *samples = NULL;
     size_t nbytes = 0;

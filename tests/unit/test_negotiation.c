@@ -73,7 +73,10 @@ static const context_case context_cases[] = {
     {CT, SCP, true, false, {UID_HTJ2K_LOSSLESS_RPCL}, 0, UID_HTJ2K_LOSSLESS_RPCL, true},
     {CT, SCP, true, false, {UID_DEFLATED, UID_EXPLICIT_BE}, 0, UID_EXPLICIT_BE, true},
     {CT, SCP, true, false, {UID_DEFLATED}, 0, UID_DEFLATED, true},
-    {CT, SCP, true, false, {JPEG}, 4, "", false},
+    {CT, SCP, true, false, {JPEG}, 0, JPEG, true},
+    {CT, SCP, true, false, {JPEG, UID_RLE, UID_J2K_LOSSLESS}, 0, UID_J2K_LOSSLESS, true},
+    {CT, SCP, true, false, {UID_J2K_LOSSLESS, UID_DEFLATED}, 0, UID_DEFLATED, true},
+    {CT, SCP, true, false, {"1.2.840.10008.1.2.4.94"}, 4, "", false}, /* JPIP */
     {PRIVATE, SCP, true, false, {UID_EXPLICIT_LE}, 0, UID_EXPLICIT_LE, true},
     /* no role item */
     {CT, NONE, true, true, {UID_EXPLICIT_LE}, 0, UID_EXPLICIT_LE, true},

@@ -35,9 +35,19 @@ static char *tiny3_path, *mr_path;
 static const struct {
     const char *uid, *name;
 } syntaxes[] = {
-    {UID_HTJ2K_LOSSLESS, "201"},   {UID_HTJ2K_LOSSLESS_RPCL, "202"}, {UID_HTJ2K, "203"},
-    {UID_EXPLICIT_LE, "explicit"}, {UID_IMPLICIT_LE, "implicit"},    {UID_EXPLICIT_BE, "big"},
+    {UID_HTJ2K_LOSSLESS, "201"},
+    {UID_HTJ2K_LOSSLESS_RPCL, "202"},
+    {UID_HTJ2K, "203"},
+    {UID_EXPLICIT_LE, "explicit"},
+    {UID_IMPLICIT_LE, "implicit"},
+    {UID_EXPLICIT_BE, "big"},
     {UID_DEFLATED, "deflated"},
+    {UID_J2K_LOSSLESS, "j2k"},
+    {UID_J2K, "j2k-any"},
+    {UID_JPEG_LS_LOSSLESS, "jpeg-ls"},
+    {UID_JPEG_LOSSLESS_SV1, "jpeg"},
+    {UID_JPEG_LOSSLESS, "jpeg-any"},
+    {UID_RLE, "rle"},
 };
 
 static const char *syntax_name(const char *uid)
@@ -241,7 +251,16 @@ static void test_choice(void **state)
         {"CT 201,CT 202,CT explicit", "203", GET_CONTEXT_FOUND, 5, DCB_ENCODING_EXPLICIT_LE},
         {"CT 202", "201", GET_CONTEXT_SYNTAX, 0, 0},
         {"CT! 201,CT 202", "203", GET_CONTEXT_SYNTAX, 0, 0},
-        {"CT 201", "203", GET_CONTEXT_SYNTAX, 0, 0},
+        /* compressed anew where there is nothing else */
+        {"CT 201", "203", GET_CONTEXT_FOUND, 1, DCB_ENCODING_HTJ2K},
+        {"CT 203", "explicit", GET_CONTEXT_FOUND, 1, DCB_ENCODING_HTJ2K},
+        {"CT rle,CT j2k", "201", GET_CONTEXT_FOUND, 3, DCB_ENCODING_J2K},
+        {"CT rle,CT j2k-any,CT deflated", "201", GET_CONTEXT_FOUND, 5, DCB_ENCODING_DEFLATED},
+        {"CT rle,CT j2k-any", "201", GET_CONTEXT_FOUND, 3, DCB_ENCODING_J2K},
+        {"CT jpeg,CT j2k,CT jpeg-ls", "201", GET_CONTEXT_FOUND, 5, DCB_ENCODING_JPEG_LS},
+        {"CT explicit,CT j2k-any", "j2k", GET_CONTEXT_FOUND, 3, DCB_ENCODING_STORED},
+        {"CT rle,CT jpeg-any", "jpeg", GET_CONTEXT_FOUND, 3, DCB_ENCODING_STORED},
+        {"CT j2k", "j2k-any", GET_CONTEXT_FOUND, 1, DCB_ENCODING_J2K},
         {"CT! 201,MR 201", "201", GET_CONTEXT_NO_ROLE, 0, 0},
         {"MR 201,CT? 201", "201", GET_CONTEXT_NONE, 0, 0},
         {"", "201", GET_CONTEXT_NONE, 0, 0},
@@ -249,12 +268,29 @@ static void test_choice(void **state)
     for (size_t i = 0; i < COUNT(rows); i++) {
         ul_context list[8];
         const ul_request request = make_contexts(list, rows[i].contexts);
-        get_context choice = {0, 0};
+        get_context choice = {0, 0, 0};
         assert_int_equal(get_context_choose(&choice, &request, CT, syntax_uid(rows[i].stored)),
                          rows[i].result);
         assert_int_equal(choice.id, rows[i].id);
         assert_int_equal(choice.encoding, rows[i].encoding);
     }
+}
+
+/* What an encoding turns out not to hold goes to the next best context, to the last. */
+static void test_next_choice(void **state)
+{
+    (void)state;
+    ul_context list[8];
+    const ul_request request = make_contexts(list, "CT rle,CT jpeg-ls,MR implicit,CT j2k");
+    get_context choice = {0, 0, 0};
+    assert_int_equal(get_context_choose(&choice, &request, CT, UID_EXPLICIT_LE), GET_CONTEXT_FOUND);
+    assert_int_equal(choice.id, 3);
+    assert_true(get_context_next(&choice, &request, CT, UID_EXPLICIT_LE));
+    assert_int_equal(choice.encoding, DCB_ENCODING_J2K);
+    assert_true(get_context_next(&choice, &request, CT, UID_EXPLICIT_LE));
+    assert_int_equal(choice.encoding, DCB_ENCODING_RLE);
+    assert_int_equal(choice.id, 1);
+    assert_false(get_context_next(&choice, &request, CT, UID_EXPLICIT_LE));
 }
 
 /* ---- Counters and statuses ---- */
@@ -644,13 +680,13 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_levels),         cmocka_unit_test(test_encodings),
-        cmocka_unit_test(test_choice),         cmocka_unit_test(test_statuses),
-        cmocka_unit_test(test_cannot_send),    cmocka_unit_test(test_stale_index),
-        cmocka_unit_test(test_cancel),         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_dropped),        cmocka_unit_test(test_describe),
-        cmocka_unit_test(test_index_failures), cmocka_unit_test(test_many),
-        cmocka_unit_test(test_instance_list),
+        cmocka_unit_test(test_levels),      cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_choice),      cmocka_unit_test(test_next_choice),
+        cmocka_unit_test(test_statuses),    cmocka_unit_test(test_cannot_send),
+        cmocka_unit_test(test_stale_index), cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_refused),     cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_describe),    cmocka_unit_test(test_index_failures),
+        cmocka_unit_test(test_many),        cmocka_unit_test(test_instance_list),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -32,6 +32,9 @@ def htj2k_samples(dataset):
         columns, rows, bits, unsigned = header.groups()
         dtype = f"<{'u' if unsigned else 'i'}{(int(bits) + 7) // 8}"
         samples = numpy.fromfile(folder / "frame.rawl", dtype=dtype)
+        if not unsigned and int(bits) % 8 != 0:  # it leaves the bits beyond the precision 0
+            sign = 1 << (int(bits) - 1)
+            samples = (samples ^ sign) - sign
     samples = samples.reshape(-1, int(rows), int(columns))
     return samples[0] if samples.shape[0] == 1 else samples.transpose(1, 2, 0)
 
