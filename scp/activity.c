@@ -18,8 +18,20 @@ int64_t activity_now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+/* A peer's own text: what a terminal might take for a command becomes "?". */
+static void make_printable(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text < ' ' || *text > '~')
+            *text = '?';
+    }
+}
+
 void activity_begin(activity_entry *entry)
 {
+    make_printable(entry->peer);
+    make_printable(entry->calling);
+    make_printable(entry->called);
     entry->began_ms = activity_now_ms();
     pthread_mutex_lock(&lock);
     entry->next = entries;
@@ -112,6 +124,8 @@ void activity_refuse(const char *what, const char *peer, const char *calling, co
     snprintf(r->peer, sizeof r->peer, "%s", peer);
     snprintf(r->calling, sizeof r->calling, "%s", calling);
     snprintf(r->reason, sizeof r->reason, "%s", reason);
+    make_printable(r->calling);
+    make_printable(r->reason);
     pthread_mutex_unlock(&lock);
 }
 

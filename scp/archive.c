@@ -100,7 +100,7 @@ static void scan(scp_archive *archive)
               LOG_U("folders", archive->folders.n), LOG_U("watched", archive->nwatches),
               LOG_MS("ms", (double)(archive__now_ms() - start_ms)));
     archive->scanned = true;
-    archive->scanning_again = false;
+    archive->scanning_again = archive->read_all = false;
 }
 
 /* Another disk mounted over an archive folder, or taken away, gives no event. */
@@ -128,6 +128,20 @@ static void take_events(scp_archive *archive, char *buffer)
     end_batch(archive);
 }
 
+/* Somebody wrote to stop_fd: the end, or a scan is asked for. */
+static void take_request(scp_archive *archive)
+{
+    uint64_t n;
+    if (read(archive->stop_fd, &n, sizeof n) != (ssize_t)sizeof n)
+        return;
+    const int asked = atomic_exchange(&archive->asked, 0);
+    if (asked == 0)
+        return;
+    archive->rescan_now = true;
+    archive->read_all = asked == 2;
+    log_event(LOG_INFO, "scan.asked_for", LOG_T("reads", asked == 2 ? "all" : "news"));
+}
+
 static int wait_ms(const scp_archive *archive, int64_t next_settle_ms)
 {
     int64_t due_ms = archive->next_check_ms;
@@ -153,7 +167,9 @@ static void *watch(void *context)
             archive->next_check_ms = archive__now_ms() + archive->tuning.rescan_ms;
             archive->rescan_now |= archive->incomplete || roots_changed(archive);
         }
-        if (archive->rescan_now)
+        if (fds[0].revents & POLLIN)
+            take_request(archive);
+        if (archive->rescan_now && !atomic_load(&archive->stopping))
             scan(archive);
         next_settle_ms = archive__settle(archive, archive__now_ms());
         tell_generation(archive);
@@ -162,6 +178,22 @@ static void *watch(void *context)
         log_event(LOG_ERROR, "archive.not_watched", LOG_T("reason", "out of memory"));
     free(buffer);
     return NULL;
+}
+
+static void wake(scp_archive *archive)
+{
+    const uint64_t one = 1;
+    if (write(archive->stop_fd, &one, sizeof one) != (ssize_t)sizeof one)
+        log_event(LOG_ERROR, "archive.wake_failed", LOG_T("reason", strerror(errno)));
+}
+
+void archive_rescan(scp_archive *archive, bool read_all)
+{
+    int asked = atomic_load(&archive->asked);
+    const int wanted = read_all ? 2 : 1;
+    while (asked < wanted && !atomic_compare_exchange_weak(&archive->asked, &asked, wanted))
+        ;
+    wake(archive);
 }
 
 uint64_t archive_generation(scp_archive *archive)
@@ -279,9 +311,7 @@ void archive_stop(scp_archive *archive)
     if (archive == NULL)
         return;
     atomic_store(&archive->stopping, true);
-    uint64_t one = 1;
-    if (write(archive->stop_fd, &one, sizeof one) != (ssize_t)sizeof one)
-        log_event(LOG_ERROR, "archive.stop_failed", LOG_T("reason", strerror(errno)));
+    wake(archive);
     pthread_join(archive->thread, NULL);
     free_archive(archive);
 }

@@ -42,6 +42,10 @@ int archive_start(scp_archive **out, const scp_options *options, scp_index *inde
 /* Ends the thread, within the time that reading one file takes. */
 void archive_stop(scp_archive *archive);
 
+/* Has all folders scanned soon, by the archive's thread; with read_all every file is read again, also
+   where the index knows it as it is. Nothing vanishes meanwhile. */
+void archive_rescan(scp_archive *archive, bool read_all);
+
 /* How often the index was brought up to date so far. */
 uint64_t archive_generation(scp_archive *archive);
 /* Waits until the generation is another than *seen, and stores it there; false after timeout_ms. */

@@ -245,7 +245,7 @@ void archive__file(scp_archive *archive, const char *path, file_news news)
         archive__index_failed(archive, &error);
         return;
     }
-    if (!known || news == FILE_WRITTEN || (bad && news == FILE_TOUCHED))
+    if (!known || archive->read_all || news == FILE_WRITTEN || (bad && news == FILE_TOUCHED))
         read_file(archive, path, &stamp);
 }
 

@@ -58,6 +58,8 @@ struct scp_archive {
     bool scanned;         /* the first scan is over */
     bool scanning_again;
     bool rescan_now;
+    bool read_all; /* in the scan under way: also files that are known */
+    atomic_int asked; /* for a scan: 1, 2 of which all files are read */
     int64_t next_check_ms;
 
     uint32_t nunsettled, unsettled_capacity;

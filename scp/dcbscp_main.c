@@ -11,6 +11,7 @@
 #include "ahead.h"
 #include "archive.h"
 #include "dictionary.h"
+#include "http_server.h"
 #include "index.h"
 #include "ingest.h"
 #include "log.h"
@@ -116,6 +117,7 @@ typedef struct node_parts {
     scp_node node;
     scp_archive *archive;
     scp_server *server;
+    http_server *http; /* NULL: off */
 } node_parts;
 
 /* Associations and open series take a descriptor each. */
@@ -180,22 +182,32 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
         return -1;
     if (index_open(&parts->node.index, options->state_dir, error) != 0)
         return -1;
+    /* Before the first scan, which may take long: it tells that the node lives, and is not ready.
+     */
+    if (options->http_port >= 0 &&
+        http_server_open(&parts->http, &parts->node, parts->cache, error) != 0)
+        return -1;
     if (archive_start(&parts->archive, options, parts->node.index, parts->node.series, NULL,
                       error) != 0)
         return -1;
     if (options->store != NULL && ingest_open(&parts->node.ingest, options, parts->node.index,
                                               parts->node.series, error) != 0)
         return -1;
-    return server_start(&parts->server, &parts->node, SERVICES, nservices, error);
+    if (server_start(&parts->server, &parts->node, SERVICES, nservices, error) != 0)
+        return -1;
+    http_server_ready(parts->http, server_port(parts->server), parts->archive);
+    return 0;
 }
 
 /* Also after a start that failed half way. */
 static void stop_all(node_parts *parts)
 {
     settings_view view = {0};
+    http_server_stopping(parts->http);
     if (parts->server != NULL)
         server_stop(parts->server, settings_look(&view, parts->node.settings)->shutdown_timeout_s);
     settings_drop(&view);
+    http_server_close(parts->http);
     ingest_close(parts->node.ingest);
     if (parts->archive != NULL)
         archive_stop(parts->archive);

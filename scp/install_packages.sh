@@ -11,10 +11,11 @@ set -euo pipefail
 
 BUILD="g++ cmake ninja-build pkg-config libdcmtk-dev libssl-dev libopenjph-dev libopenjp2-7-dev
   libzstd-dev zlib1g-dev libpng-dev libtiff-dev libsqlite3-dev libsimdjson-dev libxxhash-dev
-  libutf8proc-dev libyaml-dev libcmocka-dev"
+  libutf8proc-dev libyaml-dev libmicrohttpd-dev libcmocka-dev"
 TRY="dcmtk"
 TEST="clang libclang-rt-dev llvm ccache libopenjp2-tools dicom3tools tshark python3 python3-pydicom
-  python3-numpy zstd iproute2 procps mandoc"
+  python3-numpy zstd iproute2 procps mandoc
+  prometheus chromium chromium-driver"
 
 case "${1:-}" in
   build) wanted="$BUILD" ;;

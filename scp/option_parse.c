@@ -34,10 +34,12 @@ char *option_absolute_path(const char *base, const char *path)
     return joined;
 }
 
-static int parse_folder(char **out, const char *text, const char *base, scp_error *error)
+static int parse_path(char **out, const option_row *row, const char *text, const char *base,
+                      scp_error *error)
 {
     if (text[0] == '\0')
-        return scp_fail(error, "expected a folder, not an empty value");
+        return scp_fail(error, "expected a %s, not an empty value",
+                        row->kind == KIND_FILE ? "file" : "folder");
     return take(out, option_absolute_path(base, text), error);
 }
 
@@ -51,6 +53,17 @@ static int parse_number(uint32_t *out, const option_row *row, const char *text, 
         return scp_fail(error, "expected a number from %" PRIu32 " to %" PRIu32 ", not \"%.40s\"",
                         row->least, row->most, text);
     *out = (uint32_t)number;
+    return 0;
+}
+
+static int parse_port(int32_t *out, const char *text, scp_error *error)
+{
+    static const option_row any = {.least = 0, .most = UINT16_MAX};
+    uint32_t port = 0;
+    const bool off = strcmp(text, "off") == 0;
+    if (!off && parse_number(&port, &any, text, NULL) != 0)
+        return scp_fail(error, "expected off or a number from 0 to 65535, not \"%.40s\"", text);
+    *out = off ? -1 : (int32_t)port;
     return 0;
 }
 
@@ -138,6 +151,8 @@ size_t option_size(const option_row *row)
     switch (row->kind) {
     case KIND_NUMBER:
         return sizeof(uint32_t);
+    case KIND_PORT:
+        return sizeof(int32_t);
     case KIND_SWITCH:
         return sizeof(bool);
     case KIND_WORD:
@@ -145,6 +160,7 @@ size_t option_size(const option_row *row)
     case KIND_RECORD:
         return row->record->size;
     case KIND_FOLDER:
+    case KIND_FILE:
     case KIND_ADDRESS:
     case KIND_AE_TITLE:
     case KIND_HOST:
@@ -156,8 +172,8 @@ size_t option_size(const option_row *row)
 
 bool option_is_text(const option_row *row)
 {
-    return row->kind != KIND_NUMBER && row->kind != KIND_SWITCH && row->kind != KIND_WORD &&
-           row->kind != KIND_RECORD;
+    return row->kind != KIND_NUMBER && row->kind != KIND_PORT && row->kind != KIND_SWITCH &&
+           row->kind != KIND_WORD && row->kind != KIND_RECORD;
 }
 
 int option_parse_text(void *out, const option_row *row, const char *text, const char *base,
@@ -165,7 +181,8 @@ int option_parse_text(void *out, const option_row *row, const char *text, const 
 {
     switch (row->kind) {
     case KIND_FOLDER:
-        return parse_folder(out, text, base, error);
+    case KIND_FILE:
+        return parse_path(out, row, text, base, error);
     case KIND_ADDRESS:
         return parse_address(out, text, error);
     case KIND_AE_TITLE:
@@ -176,6 +193,8 @@ int option_parse_text(void *out, const option_row *row, const char *text, const 
         return parse_syntax(out, text, error);
     case KIND_NUMBER:
         return parse_number(out, row, text, error);
+    case KIND_PORT:
+        return parse_port(out, text, error);
     case KIND_SWITCH:
         return parse_switch(out, text, error);
     case KIND_WORD:
@@ -193,6 +212,10 @@ const char *option_text(char buffer[OPTION_TEXT_MAX], const option_row *row, con
         return *(const bool *)value ? "true" : "false";
     if (row->kind == KIND_WORD)
         return row->words[*(const int *)value];
+    if (row->kind == KIND_PORT && *(const int32_t *)value < 0)
+        return "off";
+    if (row->kind == KIND_PORT)
+        snprintf(buffer, OPTION_TEXT_MAX, "%" PRId32, *(const int32_t *)value);
     if (row->kind == KIND_NUMBER)
         snprintf(buffer, OPTION_TEXT_MAX, "%" PRIu32, *(const uint32_t *)value);
     return buffer;

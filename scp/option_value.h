@@ -15,11 +15,13 @@
 
 typedef enum option_kind {
     KIND_FOLDER, /* char *, made absolute from the file's folder or the working folder */
+    KIND_FILE,   /* the same */
     KIND_ADDRESS,
     KIND_AE_TITLE,
     KIND_HOST,   /* char *: a name, a numeric address, or "peer" */
     KIND_SYNTAX, /* char *: a transfer syntax's UID, given by UID or keyword */
     KIND_NUMBER, /* uint32_t */
+    KIND_PORT,   /* int32_t: -1 for off */
     KIND_SWITCH, /* bool */
     KIND_WORD,   /* an enumeration: the word's place in row->words */
     KIND_RECORD, /* only as a list */

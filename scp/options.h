@@ -64,6 +64,10 @@ typedef struct scp_options {
     store_duplicates store_duplicates;
     uint32_t pack_after_s; /* without an arrival: then a series is packed; 0: only on demand */
     bool store_unknown_sop_classes;
+    int32_t http_port; /* -1: no HTTP; 0: any free one */
+    char *http_bind_address;
+    char *http_token_file; /* absolute; NULL: no token */
+    bool http_patient_data;
     scp_destination *destinations;
     uint32_t ndestinations;
     char **origins; /* where each setting came from, in the table's order; NULL: its default */

@@ -78,6 +78,26 @@ void picture_draw_number(picture *image, uint32_t number, uint32_t x, uint32_t y
     }
 }
 
+int picture_encode_png(uint8_t **bytes, size_t *nbytes, const picture *image, scp_error *error)
+{
+    png_image png = {.version = PNG_IMAGE_VERSION,
+                     .width = image->width,
+                     .height = image->height,
+                     .format = PNG_FORMAT_RGB};
+    png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(png);
+    *nbytes = 0;
+    *bytes = malloc(size);
+    if (*bytes == NULL)
+        return scp_fail(error, "out of memory for a picture");
+    if (!png_image_write_to_memory(&png, *bytes, &size, 0, image->rgb, 0, NULL)) {
+        free(*bytes);
+        *bytes = NULL;
+        return scp_fail(error, "a picture cannot be encoded: %s", png.message);
+    }
+    *nbytes = size;
+    return 0;
+}
+
 int picture_write_png(const picture *image, const char *path, scp_error *error)
 {
     char *temporary = NULL;

@@ -76,6 +76,8 @@ void picture_paste(picture *sheet, const picture *image, uint32_t x, uint32_t y)
 /* Writes a number in small digits, light on dark, at x, y. */
 void picture_draw_number(picture *image, uint32_t number, uint32_t x, uint32_t y);
 
+/* A PNG in memory; free() *bytes. */
+int picture_encode_png(uint8_t **bytes, size_t *nbytes, const picture *image, scp_error *error);
 /* Writes a PNG, complete at once (by rename). */
 int picture_write_png(const picture *image, const char *path, scp_error *error);
 
