@@ -340,12 +340,26 @@ static void log_accepted(const association *a)
     uint32_t naccepted = 0;
     for (uint32_t i = 0; i < a->request->ncontexts; i++)
         naccepted += a->request->contexts[i].result == 0;
-    log_event(LOG_INFO, "association.accepted", LOG_U("association", a->number),
-              LOG_T("peer", a->request->peer_address), LOG_U("port", a->request->peer_port),
-              LOG_T("calling", a->request->calling_ae_title),
-              LOG_T("implementation", a->request->implementation_version),
-              LOG_U("max_pdu", a->request->peer_max_pdu), LOG_U("accepted", naccepted),
-              LOG_U("proposed", a->request->ncontexts));
+    const ul_secure *secure = &a->request->secure;
+    const log_field fields[] = {
+        LOG_U("association", a->number),
+        LOG_T("peer", a->request->peer_address),
+        LOG_U("port", a->request->peer_port),
+        LOG_T("calling", a->request->calling_ae_title),
+        LOG_T("implementation", a->request->implementation_version),
+        LOG_U("max_pdu", a->request->peer_max_pdu),
+        LOG_U("accepted", naccepted),
+        LOG_U("proposed", a->request->ncontexts),
+        LOG_T("user", a->request->user),
+        LOG_T("tls", secure->protocol),
+        LOG_T("cipher", secure->cipher),
+        LOG_T("certificate", secure->subject),
+    };
+    const size_t n = sizeof fields / sizeof fields[0];
+    log_event_fields(LOG_INFO, "association.accepted", fields,
+                     secure->protocol[0] != '\0'   ? n
+                     : a->request->user[0] != '\0' ? n - 3
+                                                   : n - 4);
 }
 
 static void log_end(const association *a, ul_result result, const scp_error *error, double started)

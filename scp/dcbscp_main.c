@@ -16,6 +16,7 @@
 #include "ingest.h"
 #include "log.h"
 #include "node.h"
+#include "node_tls.h"
 #include "options.h"
 #include "pixel_codec.h"
 #include "reload.h"
@@ -178,6 +179,7 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
         sizeof SERVICES / sizeof SERVICES[0] - (options->store == NULL ? 1 : 0);
     parts->node.options = options;
     if (check_archives(options, error) != 0 || ul_global_init(error) != 0 ||
+        node_tls_create(&parts->node.tls, options, error) != 0 ||
         dictionary_load(error) != 0 || start_reading(parts, options, error) != 0)
         return -1;
     if (index_open(&parts->node.index, options->state_dir, error) != 0)
@@ -215,6 +217,7 @@ static void stop_all(node_parts *parts)
     ahead_pool_close(parts->node.ahead);
     series_pool_close(parts->node.series);
     dcb_cache_close(parts->cache);
+    ul_tls_close(parts->node.tls);
 }
 
 static int tell_ready(const node_parts *parts, scp_error *error)
@@ -223,14 +226,17 @@ static int tell_ready(const node_parts *parts, scp_error *error)
     index_totals totals;
     if (index_get_totals(parts->node.index, &totals, error) != 0)
         return -1;
-    uint16_t port = server_port(parts->server);
+    uint16_t port = server_port(parts->server), tls_port = server_tls_port(parts->server);
     bool is_ipv6 = strchr(options->bind_address, ':') != NULL;
-    printf("dcbscp: listening on %s%s%s:%u as %s, %" PRIu64 " series, %" PRIu64 " instances\n",
-           is_ipv6 ? "[" : "", options->bind_address, is_ipv6 ? "]" : "", port, options->ae_title,
-           totals.series, totals.instances);
+    char tls[32] = "";
+    if (tls_port != 0)
+        snprintf(tls, sizeof tls, " (TLS: %u)", tls_port);
+    printf("dcbscp: listening on %s%s%s:%u%s as %s, %" PRIu64 " series, %" PRIu64 " instances\n",
+           is_ipv6 ? "[" : "", options->bind_address, is_ipv6 ? "]" : "", port, tls,
+           options->ae_title, totals.series, totals.instances);
     fflush(stdout);
     log_event(LOG_INFO, "node.ready", LOG_T("version", DCB_VERSION),
-              LOG_T("address", options->bind_address), LOG_U("port", port),
+              LOG_T("address", options->bind_address), LOG_U("port", port), LOG_U("tls_port", tls_port),
               LOG_T("ae_title", options->ae_title), LOG_U("series", totals.series),
               LOG_U("instances", totals.instances), LOG_U("bad_files", totals.bad_files));
     supervisor_tell("READY=1\nSTATUS=serving %" PRIu64 " series, %" PRIu64 " instances",

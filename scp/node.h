@@ -23,6 +23,7 @@ typedef struct scp_node {
     series_pool *series;
     ahead_pool *ahead;  /* NULL: none */
     scp_ingest *ingest; /* NULL: nothing is stored */
+    ul_tls *tls; /* NULL: neither accepted nor asked for */
 } scp_node;
 
 #endif

@@ -21,6 +21,10 @@ static const char *const LOG_LEVELS[] = {"error", "warn", "info", "debug", NULL}
 static const char *const LOG_FORMATS[] = {"text", "json", NULL};
 static const char *const DURABILITIES[] = {"fsync", "async", NULL};
 static const char *const DUPLICATES[] = {"keep-first", "replace", "reject", NULL};
+static const char *const TLS_MODES[] = {"off", "separate", "both", "only", NULL};
+static const char *const TLS_PROFILES[] = {"bcp195", "bcp195-nd", "bcp195-2021", "bcp195-extended",
+                                           NULL};
+static const char *const CLIENT_CERTIFICATES[] = {"require", "request", "no", NULL};
 
 /* ---- Records --------------------------------------------------------------------------------- */
 
@@ -105,5 +109,24 @@ const option_row OPTION_ROWS[] = {
      FLAG("destination", "RECORD"), OPTION_RELOADS,
      "where instances may be sent (C-MOVE): {ae_title: NAME, host: HOST, port: N, ...}; may be "
      "repeated"},
+    {"tls_mode", WORD(tls_mode, TLS_MODES), "off", NO_FLAG, 0,
+     "off; separate: on tls_port; both: on port, beside plain; only: on port"},
+    {"tls_port", NUMBER(tls_port, 0, 65535), "2762", NO_FLAG, 0,
+     "the port of tls_mode separate; 0 for any free one"},
+    {"tls_profile", WORD(tls_profile, TLS_PROFILES), "bcp195", NO_FLAG, OPTION_RELOADS,
+     "PS3.15's profile: bcp195 (the newest there is), bcp195-nd, bcp195-2021 or bcp195-extended"},
+    {"tls_certificate", VALUE(KIND_FILE, tls_certificate), NULL, NO_FLAG, OPTION_RELOADS,
+     "the node's certificate, in PEM form, and those between it and the authority"},
+    {"tls_key", VALUE(KIND_FILE, tls_key), NULL, NO_FLAG, OPTION_RELOADS, "its private key"},
+    {"tls_key_password_file", VALUE(KIND_FILE, tls_key_password_file), NULL, NO_FLAG,
+     OPTION_RELOADS, "a file whose first line opens the key"},
+    {"tls_ca_file", VALUE(KIND_FILE, tls_ca_file), NULL, NO_FLAG, OPTION_RELOADS,
+     "certificates of the authorities that are trusted"},
+    {"tls_ca_folder", VALUE(KIND_FOLDER, tls_ca_folder), NULL, NO_FLAG, OPTION_RELOADS,
+     "the same, every file in a folder"},
+    {"tls_crl_file", VALUE(KIND_FILE, tls_crl_file), NULL, NO_FLAG, OPTION_RELOADS,
+     "revoked certificates"},
+    {"tls_client_certificates", WORD(tls_client_certificates, CLIENT_CERTIFICATES), "require",
+     NO_FLAG, OPTION_RELOADS, "require, request (verify those that come) or no"},
 };
 const size_t OPTION_NROWS = COUNT(OPTION_ROWS);

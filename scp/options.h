@@ -12,6 +12,8 @@
 
 #include "log.h"
 #include "scp_error.h"
+#include "ul.h"
+#include "ul_tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,6 +72,12 @@ typedef struct scp_options {
     bool http_patient_data;
     scp_destination *destinations;
     uint32_t ndestinations;
+    ul_tls_mode tls_mode;
+    uint32_t tls_port; /* with UL_TLS_MODE_SEPARATE */
+    ul_tls_profile tls_profile;
+    char *tls_certificate, *tls_key, *tls_key_password_file; /* absolute; NULL: none */
+    char *tls_ca_file, *tls_ca_folder, *tls_crl_file;
+    ul_tls_client_certificates tls_client_certificates;
     char **origins; /* where each setting came from, in the table's order; NULL: its default */
 } scp_options;
 

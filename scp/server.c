@@ -276,6 +276,9 @@ int server_start(scp_server **out, const scp_node *node, const service *const *s
     const ul_listener_options listen = {
         .bind_address = node->options->bind_address,
         .port = (uint16_t)node->options->port,
+        .tls_port = (uint16_t)node->options->tls_port,
+        .tls_mode = node->options->tls_mode,
+        .tls = node->tls,
         .max_pdu = node->options->max_pdu,
         .request_timeout_ms = (int)timeout_ms(node->options->request_timeout_s),
         .io_timeout_ms = (int)timeout_ms(node->options->io_timeout_s),
@@ -300,6 +303,11 @@ int server_start(scp_server **out, const scp_node *node, const service *const *s
 uint16_t server_port(const scp_server *server)
 {
     return ul_listener_port(server->listener);
+}
+
+uint16_t server_tls_port(const scp_server *server)
+{
+    return ul_listener_tls_port(server->listener);
 }
 
 void server_get_stats(scp_server *server, server_stats *stats)

@@ -28,6 +28,7 @@ typedef struct server_stats {
 int server_start(scp_server **out, const scp_node *node, const service *const *services,
                  size_t nservices, scp_error *error);
 uint16_t server_port(const scp_server *server);
+uint16_t server_tls_port(const scp_server *server); /* 0: no port of its own */
 void server_get_stats(scp_server *server, server_stats *stats);
 /* Takes no more associations, lets running operations finish for up to timeout_s, aborts the rest,
    joins all threads, frees. */

@@ -31,6 +31,7 @@ extern "C" {
 #define UL_IMPLEMENTATION_VERSION   "DCBSCP_0.1"
 
 typedef struct ul_listener ul_listener;
+typedef struct ul_tls ul_tls; /* ul_tls.h */
 typedef struct ul_association ul_association;
 
 typedef enum ul_result {
@@ -45,17 +46,30 @@ typedef enum ul_result {
 /* Once, before any thread: DCMTK's process-wide settings, its log led to the node's own. */
 int ul_global_init(scp_error *error);
 
+/* What a port takes; a connection's first byte tells TLS from plain. */
+typedef enum ul_tls_mode {
+    UL_TLS_MODE_OFF,      /* port: plain */
+    UL_TLS_MODE_SEPARATE, /* port: plain; tls_port: TLS */
+    UL_TLS_MODE_BOTH,     /* port: either */
+    UL_TLS_MODE_ONLY,     /* port: TLS */
+} ul_tls_mode;
+
 typedef struct ul_listener_options {
     const char *bind_address; /* numeric IPv4 or IPv6 */
     uint16_t port;            /* 0: any free one */
+    uint16_t tls_port;        /* the same, with UL_TLS_MODE_SEPARATE */
+    ul_tls_mode tls_mode;
+    ul_tls *tls; /* borrowed until ul_listener_close; unused with UL_TLS_MODE_OFF */
     uint32_t max_pdu;         /* what we announce: 4096 to 131072 (DCMTK's bound) */
-    int request_timeout_ms; /* from accept to a whole A-ASSOCIATE-RQ (ARTIM), however it dribbles */
+    int request_timeout_ms; /* from accept to a whole A-ASSOCIATE-RQ (ARTIM), TLS handshake
+                               included, however it dribbles */
     int io_timeout_ms;      /* a single read or write on an association that makes no progress */
     uint32_t max_pending;   /* connections without a request yet; one more ends the oldest */
 } ul_listener_options;
 
 int ul_listener_open(ul_listener **out, const ul_listener_options *options, scp_error *error);
 uint16_t ul_listener_port(const ul_listener *listener);
+uint16_t ul_listener_tls_port(const ul_listener *listener); /* 0: no port of its own */
 /* Wakes the waiting thread; every later ul_receive gives UL_STOPPED. Async-signal-safe. */
 void ul_listener_stop(ul_listener *listener);
 void ul_listener_close(ul_listener *listener);
@@ -75,6 +89,33 @@ typedef struct ul_context {
     bool peer_stores; /* accepted: the requestor may C-STORE to us; set by negotiation */
 } ul_context;
 
+#define UL_NAME_SIZE         256
+#define UL_CERTIFICATE_NAMES 8
+
+/* How a connection is secured. A certificate is only shown here when it was verified. */
+typedef struct ul_secure {
+    char protocol[16];          /* "TLSv1.3"; "": the connection is plain */
+    char cipher[48];            /* OpenSSL's name of it */
+    char subject[UL_NAME_SIZE]; /* "CN=CT1,O=Hospital" (RFC 2253); "": no certificate, or longer */
+    /* The common name, then the DNS names, addresses, mail addresses and URIs of the subject's
+       alternative names; longer ones and those beyond the array are left out. */
+    char names[UL_CERTIFICATE_NAMES][UL_NAME_SIZE];
+    uint32_t nnames;
+} ul_secure;
+
+#define UL_USER_SIZE     65
+#define UL_PASSCODE_SIZE 257
+
+/* User Identity negotiation (PS3.7 D.3.3.7), as the peer claims it. */
+typedef struct ul_identity {
+    uint8_t type; /* 0: none came; 1 user name, 2 and passcode, 3 Kerberos, 4 SAML, 5 JWT */
+    bool answer_wanted;
+    bool usable; /* types 1 and 2: name and passcode are text and fit */
+    char name[UL_USER_SIZE];         /* UTF-8 */
+    char passcode[UL_PASSCODE_SIZE]; /* to be wiped when it was checked */
+    bool answer;                     /* set by who checked it: a positive answer goes out */
+} ul_identity;
+
 /* What the peer asked for; lives as long as the association. */
 typedef struct ul_request {
     char calling_ae_title[UL_AE_TITLE_SIZE]; /* trimmed */
@@ -87,6 +128,9 @@ typedef struct ul_request {
     uint32_t peer_max_pdu; /* bytes after the 6-byte PDU head (PS3.8 D.1); 0: no limit */
     uint32_t ncontexts;
     ul_context *contexts;
+    ul_secure secure;
+    ul_identity identity;
+    char user[UL_USER_SIZE]; /* who it is: set when identity was found true; "": nobody */
 } ul_request;
 
 /*

@@ -39,7 +39,7 @@ ul_result io_result(const ul_association *a, const char *doing, scp_error *error
         scp_fail(error, "the peer hung up while %s", doing);
         return UL_ABORTED;
     default:
-        scp_fail(error, "connection lost while %s: %s", doing, strerror(t->error));
+        scp_fail(error, "connection lost while %s: %s", doing, ul_transport_failure(t));
         return UL_ABORTED;
     }
 }
@@ -58,8 +58,7 @@ void ul_send_abort(ul_association *a)
     a->abort_sent = true;
     /* The peer sees the end of the stream behind our A-ABORT and hangs up; if we did first, what
        it has sent meanwhile would make the kernel reset the connection, A-ABORT and all. */
-    if (t->fd >= 0)
-        shutdown(t->fd, SHUT_WR);
+    ul_transport_end_writing(t);
     ul_transport_drain(t, last_words_ms);
 }
 

@@ -48,14 +48,22 @@ class TransportLayer : public DcmTransportLayer
 
 } // namespace
 
-struct ul_listener {
+/* A listening socket. */
+struct ul_socket {
     T_ASC_Network *network;
     TransportLayer layer;
     int fd; /* DCMTK's, which it closes */
-    int stop_fd;
     uint16_t port;
+    bool plain, tls; /* what it takes */
+};
+
+struct ul_listener {
+    ul_socket sockets[2]; /* the second for TLS with a port of its own */
+    uint32_t nsockets;
+    int stop_fd;
     ul_listener_options options;
-    int64_t complained_ms; /* when a failed accept was last logged; the waiting thread's own */
+    uint32_t turn;         /* the waiting thread's own, as the next */
+    int64_t complained_ms; /* when a failed accept was last logged */
     std::mutex lock;       /* oldest, newest, npending and the links of associations in that list */
     ul_association *oldest, *newest;
     uint32_t npending;
@@ -223,10 +231,12 @@ ul_association *association_create(ul_listener *listener)
 }
 
 /* Waits for a connection; DCMTK then reads what read_request has let pass. */
-OFCondition receive_with_dcmtk(ul_association *a)
+OFCondition receive_with_dcmtk(ul_association *a, const ul_socket *socket)
 {
     receiving = a;
-    OFCondition condition = ASC_receiveAssociation(a->listener->network, &a->dcmtk,
+    a->takes_plain = socket->plain;
+    a->tls = socket->tls ? a->listener->options.tls : nullptr;
+    OFCondition condition = ASC_receiveAssociation(socket->network, &a->dcmtk,
                                                    static_cast<long>(a->listener->options.max_pdu),
                                                    nullptr, nullptr, OFFalse, DUL_NOBLOCK, 0);
     receiving = nullptr;
@@ -254,21 +264,29 @@ void pause_after_failure(ul_listener *l, const char *why)
         log_event_fields(LOG_WARN, "listener.accept_failed", &reason, 1);
         l->complained_ms = now;
     }
-    const bool room_is_made = out_of_descriptors(l->fd) && pending_end_oldest(l);
+    const bool room_is_made = out_of_descriptors(l->stop_fd) && pending_end_oldest(l);
     struct pollfd stop = {l->stop_fd, POLLIN, 0};
     poll(&stop, 1, room_is_made ? room_pause_ms : accept_pause_ms);
 }
 
-/* UL_OK once there is something to accept. */
-ul_result await_connection(ul_listener *l)
+/* The socket that has something to accept; null where the listener was stopped. */
+ul_socket *await_connection(ul_listener *l)
 {
-    struct pollfd fds[2] = {{l->fd, POLLIN, 0}, {l->stop_fd, POLLIN, 0}};
     for (;;) {
-        int n = poll(fds, 2, -1);
-        if (n > 0 && fds[1].revents != 0)
-            return UL_STOPPED;
-        if (n > 0)
-            return UL_OK;
+        struct pollfd fds[3] = {{l->stop_fd, POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}};
+        for (uint32_t i = 0; i < l->nsockets; i++)
+            fds[1 + i] = {l->sockets[i].fd, POLLIN, 0};
+        int n = poll(fds, 3, -1);
+        if (n > 0 && fds[0].revents != 0)
+            return nullptr;
+        /* In turn, so that a busy port does not starve the other. */
+        for (uint32_t i = 0; n > 0 && i < l->nsockets; i++) {
+            const uint32_t at = (l->turn + i) % l->nsockets;
+            if (fds[1 + at].revents != 0) {
+                l->turn = at + 1;
+                return &l->sockets[at];
+            }
+        }
     }
 }
 
@@ -278,21 +296,21 @@ ul_result receive(ul_association **out, ul_listener *l, void (*on_accept)(void *
     ul_association *a = nullptr;
     OFCondition condition = EC_Normal;
     do {
-        ul_result result = await_connection(l);
-        if (result == UL_OK && a == nullptr)
-            a = association_create(l);
-        if (result != UL_OK) {
+        const ul_socket *socket = await_connection(l);
+        if (socket == nullptr) {
             ul_association_close(a);
             scp_fail(error, "the listener was stopped");
-            return result;
+            return UL_STOPPED;
         }
+        if (a == nullptr)
+            a = association_create(l);
         if (a == nullptr) {
             pause_after_failure(l, strerror(errno));
             continue;
         }
         a->on_accept = on_accept;
         a->on_accept_context = context;
-        condition = receive_with_dcmtk(a);
+        condition = receive_with_dcmtk(a, socket);
         if (!a->connected && condition != DUL_NOASSOCIATIONREQUEST)
             pause_after_failure(l, condition.text());
     } while (a == nullptr || !a->connected);
@@ -308,17 +326,17 @@ ul_result receive(ul_association **out, ul_listener *l, void (*on_accept)(void *
 
 /* ---- Listener ---- */
 
-int bind_socket(const ul_listener_options *options, scp_error *error)
+int bind_socket(const char *bind_address, uint16_t port_number, scp_error *error)
 {
     struct addrinfo hints, *found = nullptr;
     char port[8];
     memset(&hints, 0, sizeof hints);
     hints.ai_flags = AI_NUMERICHOST | AI_PASSIVE;
     hints.ai_socktype = SOCK_STREAM;
-    snprintf(port, sizeof port, "%u", options->port);
-    if (getaddrinfo(options->bind_address, port, &hints, &found) != 0)
+    snprintf(port, sizeof port, "%u", port_number);
+    if (getaddrinfo(bind_address, port, &hints, &found) != 0)
         return scp_fail(error, "bind address %s is not a numeric IPv4 or IPv6 address",
-                        options->bind_address);
+                        bind_address);
     int on = 1;
     /* Not blocking: a peer that is gone again between poll and accept must not hold us there. */
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -327,8 +345,7 @@ int bind_socket(const ul_listener_options *options, scp_error *error)
     bool good = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0 &&
                 listen(fd, listen_backlog) == 0;
     if (!good) {
-        scp_fail(error, "cannot listen on %s port %s: %s", options->bind_address, port,
-                 strerror(errno));
+        scp_fail(error, "cannot listen on %s port %s: %s", bind_address, port, strerror(errno));
         if (fd >= 0)
             close(fd);
         fd = -1;
@@ -350,25 +367,39 @@ uint16_t bound_port(int fd)
 
 /* DCMTK can only listen on all addresses: it does so on some free port, and our own socket is then
    put in that one's place. */
-int open_network(ul_listener *l, scp_error *error)
+int open_socket(ul_listener *l, uint16_t port, bool plain, bool tls, scp_error *error)
 {
-    int fd = bind_socket(&l->options, error);
+    int fd = bind_socket(l->options.bind_address, port, error);
     if (fd < 0)
         return -1;
+    ul_socket *s = &l->sockets[l->nsockets];
     const int timeout_s = (l->options.request_timeout_ms + 999) / 1000;
-    OFCondition condition = ASC_initializeNetwork(NET_ACCEPTOR, 0, timeout_s, &l->network);
+    OFCondition condition = ASC_initializeNetwork(NET_ACCEPTOR, 0, timeout_s, &s->network);
     if (condition.bad()) {
         close(fd);
         return scp_fail(error, "DCMTK cannot set up its network: %s", condition.text());
     }
-    l->fd = DUL_networkSocket(l->network->network);
-    l->port = bound_port(fd);
-    int replaced = dup3(fd, l->fd, O_CLOEXEC);
+    l->nsockets++;
+    s->plain = plain;
+    s->tls = tls;
+    s->fd = DUL_networkSocket(s->network->network);
+    s->port = bound_port(fd);
+    int replaced = dup3(fd, s->fd, O_CLOEXEC);
     close(fd);
     if (replaced < 0)
         return scp_fail(error, "cannot listen: %s", strerror(errno));
-    ASC_setTransportLayer(l->network, &l->layer, 0);
+    ASC_setTransportLayer(s->network, &s->layer, 0);
     return 0;
+}
+
+int open_sockets(ul_listener *l, scp_error *error)
+{
+    const ul_tls_mode mode = l->options.tls_mode;
+    if (open_socket(l, l->options.port, mode != UL_TLS_MODE_ONLY,
+                    mode == UL_TLS_MODE_BOTH || mode == UL_TLS_MODE_ONLY, error) != 0)
+        return -1;
+    return mode == UL_TLS_MODE_SEPARATE ? open_socket(l, l->options.tls_port, false, true, error)
+                                        : 0;
 }
 
 } // namespace
@@ -389,17 +420,14 @@ try {
     *out = nullptr;
     auto *l = new ul_listener();
     l->options = *options;
-    l->options.bind_address = nullptr; /* borrowed for this call only */
-    l->fd = -1;
     l->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (l->stop_fd < 0) {
         scp_fail(error, "cannot make an event descriptor: %s", strerror(errno));
         ul_listener_close(l);
         return -1;
     }
-    l->options.bind_address = options->bind_address;
-    int opened = open_network(l, error);
-    l->options.bind_address = nullptr;
+    int opened = open_sockets(l, error);
+    l->options.bind_address = nullptr; /* borrowed for this call only */
     if (opened != 0) {
         ul_listener_close(l);
         return -1;
@@ -412,7 +440,12 @@ try {
 
 uint16_t ul_listener_port(const ul_listener *listener)
 {
-    return listener->port;
+    return listener->sockets[0].port;
+}
+
+uint16_t ul_listener_tls_port(const ul_listener *listener)
+{
+    return listener->nsockets > 1 ? listener->sockets[1].port : 0;
 }
 
 void ul_listener_stop(ul_listener *listener)
@@ -426,8 +459,8 @@ void ul_listener_close(ul_listener *listener)
 try {
     if (listener == nullptr)
         return;
-    if (listener->network != nullptr)
-        ASC_dropNetwork(&listener->network);
+    for (uint32_t i = 0; i < listener->nsockets; i++)
+        ASC_dropNetwork(&listener->sockets[i].network);
     if (listener->stop_fd >= 0)
         close(listener->stop_fd);
     delete listener;

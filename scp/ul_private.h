@@ -25,12 +25,15 @@ enum ul_abort_reason : uint8_t {
 
 const uint8_t UL_PDU_ASSOCIATE_RQ = 1;
 const uint8_t UL_PDU_ABORT = 7;
+const uint8_t UL_TLS_HANDSHAKE = 0x16; /* what a TLS connection begins with */
 const int ul_goodbye_ms = 5000; /* ARTIM: for the peer to hang up after our RJ or RELEASE-RP */
 
 struct ul_association {
     ul_listener *listener;
     T_ASC_Association *dcmtk;
     ul_transport transport;
+    bool takes_plain; /* by the port it came to */
+    ul_tls *tls;      /* null: that port takes no TLS */
     int request_timeout_ms;
     ul_request request;
     size_t fragment_size;

@@ -10,6 +10,7 @@
 
 #include "ul_pdata.h"
 #include "ul_request_check.h"
+#include "ul_tls_session.h"
 
 #include "dcmtk/config/osconfig.h" /* DCMTK wants it first */
 #include "dcmtk/dcmnet/assoc.h"
@@ -26,19 +27,21 @@ namespace
 ul_result request_failed(ul_association *a, ul_io io, size_t have)
 {
     const ul_request *r = &a->request;
+    const bool in_handshake = a->transport.tls != nullptr && r->secure.protocol[0] == '\0';
+    const char *what = in_handshake ? "TLS handshake" : "A-ASSOCIATE-RQ";
     scp_error *error = &a->request_error;
     switch (io) {
     case UL_IO_TIMEOUT:
-        scp_fail(error, "%s:%u: no whole A-ASSOCIATE-RQ within %d ms", r->peer_address,
-                 r->peer_port, a->request_timeout_ms);
+        scp_fail(error, "%s:%u: no whole %s within %d ms", r->peer_address, r->peer_port, what,
+                 a->request_timeout_ms);
         return UL_TIMEOUT;
     case UL_IO_WOKEN:
-        scp_fail(error, "%s:%u: ended while its A-ASSOCIATE-RQ was awaited", r->peer_address,
-                 r->peer_port);
+        scp_fail(error, "%s:%u: ended while its %s was awaited", r->peer_address, r->peer_port,
+                 what);
         return UL_STOPPED;
     default:
-        scp_fail(error, "%s:%u: the peer hung up %s", r->peer_address, r->peer_port,
-                 have == 0 ? "without a word" : "within its A-ASSOCIATE-RQ");
+        scp_fail(error, "%s:%u: the peer hung up %s%s", r->peer_address, r->peer_port,
+                 have == 0 ? "without a word" : "within its ", have == 0 ? "" : what);
         return UL_ABORTED;
     }
 }
@@ -53,18 +56,56 @@ ul_result request_refused(ul_association *a, ul_abort_reason reason, const char 
     return UL_FAILED;
 }
 
+ul_result handshake_failed(ul_association *a, ul_io io)
+{
+    ul_transport *t = &a->transport;
+    if (io != UL_IO_BROKEN)
+        return request_failed(a, io, 1);
+    scp_fail(&a->request_error, "%s:%u: no TLS connection: %s", a->request.peer_address,
+             a->request.peer_port, ul_transport_failure(t));
+    a->abort_sent = true; /* OpenSSL has sent its alert: there is nothing more to say */
+    ul_send_abort(a);
+    return UL_FAILED;
+}
+
+/* TLS or not: as the first byte tells, and the port allows. */
+ul_result secure_connection(ul_association *a)
+{
+    int first = ul_transport_peek(&a->transport);
+    if (first < 0)
+        return request_failed(a, a->transport.last, 0);
+    if (first != UL_TLS_HANDSHAKE && a->takes_plain)
+        return UL_OK;
+    if (first != UL_TLS_HANDSHAKE)
+        return request_refused(a, ABORT_UNRECOGNIZED_PDU,
+                               first == UL_PDU_ASSOCIATE_RQ
+                                   ? "it is not encrypted, and this port takes TLS only"
+                                   : "neither TLS nor DICOM, on a port that takes TLS only");
+    if (a->tls == nullptr)
+        return request_refused(a, ABORT_UNRECOGNIZED_PDU,
+                               "it is a TLS handshake, and this port takes no TLS");
+    ul_io io = ul_tls_handshake(&a->transport, a->tls, nullptr);
+    if (io != UL_IO_OK)
+        return handshake_failed(a, io);
+    ul_tls_describe(&a->request.secure, a->transport.tls);
+    return UL_OK;
+}
+
 } // namespace
 
 ul_result ul_request_read(ul_association *a)
 {
     uint8_t head[6];
+    ul_result secured = secure_connection(a);
+    if (secured != UL_OK)
+        return secured;
     ul_io io = ul_transport_read_all(&a->transport, head, sizeof head);
     if (io != UL_IO_OK)
         return request_failed(a, io, (size_t)a->transport.bytes_in);
     if (head[0] != UL_PDU_ASSOCIATE_RQ)
         return request_refused(
             a, head[0] >= 1 && head[0] <= 7 ? ABORT_UNEXPECTED_PDU : ABORT_UNRECOGNIZED_PDU,
-            "another kind of PDU, or not DICOM (TLS perhaps)");
+            "another kind of PDU, or not DICOM");
     size_t nbytes = (size_t)head[2] << 24 | (size_t)head[3] << 16 | (size_t)head[4] << 8 | head[5];
     if (nbytes > UL_REQUEST_MAX)
         return request_refused(a, ABORT_INVALID_VALUE, "longer than 1 MiB");
@@ -134,6 +175,7 @@ bool fill_request(ul_association *a)
                     dul->callingImplementationClassUID);
     ul_copy_trimmed(r->implementation_version, sizeof r->implementation_version,
                     dul->callingImplementationVersionName);
+    ul_request_identity(a->request_pdu + 6, a->request_end - 6, &r->identity);
     r->peer_max_pdu = static_cast<uint32_t>(dul->peerMaxPDU);
     a->fragment_size = ul_fragment_size(r->peer_max_pdu);
 
@@ -170,6 +212,7 @@ ul_result ul_request_finish(ul_association *a, const OFCondition &condition, scp
         scp_fail(error, "%s", a->request_error.message);
         return result;
     }
+    explicit_bzero(a->request_pdu, a->request_end); /* a passcode may be in it */
     free(a->request_pdu);
     a->request_pdu = nullptr;
     a->request_pos = a->request_end = 0;

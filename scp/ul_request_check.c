@@ -207,6 +207,42 @@ static bool take_role(const item *it, const char *uid, bool *scu, bool *scp)
     return true;
 }
 
+/* A field of the user identity item as text; false where it is none, or too long. */
+static bool take_text(char *out, size_t size, cursor *c)
+{
+    const size_t n = left(c) >= 2 ? get_u16(c->bytes + c->pos) : 0;
+    if (left(c) < 2 || n > left(c) - 2 || n >= size)
+        return false;
+    const uint8_t *text = c->bytes + c->pos + 2;
+    c->pos += 2 + n;
+    memcpy(out, text, n);
+    out[n] = '\0';
+    return memchr(text, '\0', n) == NULL;
+}
+
+void ul_request_identity(const uint8_t *pdu, size_t nbytes, ul_identity *out)
+{
+    cursor c = {pdu, FIXED_BYTES, nbytes};
+    item it = {0}, sub = {0};
+    memset(out, 0, sizeof *out);
+    while (left(&c) > 0 && next_item(&it, &c, "", NULL) == 0) {
+        if (it.type != ITEM_USER_INFORMATION)
+            continue;
+        while (left(&it.body) > 0 && next_item(&sub, &it.body, "", NULL) == 0) {
+            if (sub.type != ITEM_USER_IDENTITY || left(&sub.body) < 2)
+                continue;
+            out->type = sub.body.bytes[sub.body.pos];
+            out->answer_wanted = sub.body.bytes[sub.body.pos + 1] == 1;
+            sub.body.pos += 2;
+            if (out->type == 1 || out->type == 2)
+                out->usable =
+                    take_text(out->name, sizeof out->name, &sub.body) && out->name[0] != '\0' &&
+                    (out->type == 1 || take_text(out->passcode, sizeof out->passcode, &sub.body));
+            return;
+        }
+    }
+}
+
 bool ul_request_role(const uint8_t *pdu, size_t nbytes, const char *sop_class_uid, bool *scu,
                      bool *scp)
 {

@@ -9,6 +9,7 @@
 #define UL_REQUEST_CHECK_H
 
 #include "scp_error.h"
+#include "ul.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,6 +29,9 @@ int ul_request_check(const uint8_t *pdu, size_t nbytes, scp_error *error);
    none, or none that can be read. */
 bool ul_request_role(const uint8_t *pdu, size_t nbytes, const char *sop_class_uid, bool *scu,
                      bool *scp);
+
+/* The user identity item (PS3.7 D.3.3.7); type 0 where there is none. */
+void ul_request_identity(const uint8_t *pdu, size_t nbytes, ul_identity *out);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,8 @@
  */
 #include "ul_transport.h"
 
+#include "ul_tls_session.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -65,6 +67,8 @@ void ul_transport_hang_up(ul_transport *t)
 void ul_transport_free(ul_transport *t)
 {
     ul_transport_hang_up(t);
+    ul_tls_session_free(t->tls);
+    t->tls = NULL;
     if (t->wake_fd >= 0)
         close(t->wake_fd);
     t->wake_fd = -1;
@@ -79,7 +83,7 @@ void ul_transport_interrupt(ul_transport *t)
     (void)written;
 }
 
-static ul_io fail(ul_transport *t, ul_io why, int error)
+ul_io ul_transport_fail(ul_transport *t, ul_io why, int error)
 {
     t->last = why;
     t->error = error;
@@ -105,13 +109,13 @@ static ul_io wait_until(ul_transport *t, short events, int64_t until)
         };
         int n = poll(fds, 3, left > INT_MAX ? INT_MAX : (int)left);
         if (n < 0 && errno != EINTR)
-            return fail(t, UL_IO_BROKEN, errno);
+            return ul_transport_fail(t, UL_IO_BROKEN, errno);
         if (n > 0 && (fds[1].revents != 0 || fds[2].revents != 0))
-            return fail(t, UL_IO_WOKEN, 0);
+            return ul_transport_fail(t, UL_IO_WOKEN, 0);
         if (n > 0)
             return UL_IO_OK; /* also errors and hang-ups: the next call on the socket tells */
         if (n == 0 && left <= INT_MAX)
-            return fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
+            return ul_transport_fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
     }
 }
 
@@ -123,21 +127,58 @@ static int64_t progress_deadline(const ul_transport *t)
 
 ul_io ul_transport_wait(ul_transport *t, int timeout_ms)
 {
-    if (t->inbox_pos < t->inbox_end)
-        return UL_IO_OK;
-    if (t->fd < 0)
-        return fail(t, UL_IO_BROKEN, ENOTCONN);
-    if (is_interrupted(t))
-        return fail(t, UL_IO_WOKEN, 0);
-    return wait_until(t, POLLIN, timeout_ms < 0 ? INT64_MAX : ul_now_ms() + timeout_ms);
+    const int64_t until = timeout_ms < 0 ? INT64_MAX : ul_now_ms() + timeout_ms;
+    for (;;) {
+        if (t->inbox_pos < t->inbox_end)
+            return UL_IO_OK;
+        if (t->fd < 0)
+            return ul_transport_fail(t, UL_IO_BROKEN, ENOTCONN);
+        if (is_interrupted(t))
+            return ul_transport_fail(t, UL_IO_WOKEN, 0);
+        /* Bytes on the socket may be half a record, or TLS's own affair. */
+        ssize_t n = t->tls != NULL ? ul_tls_read(t, t->inbox, sizeof t->inbox, false) : 0;
+        if (n < 0)
+            return t->last;
+        t->inbox_pos = 0;
+        t->inbox_end = (size_t)n;
+        if (n > 0)
+            continue;
+        ul_io io = wait_until(t, POLLIN, until);
+        if (io != UL_IO_OK || t->tls == NULL)
+            return io;
+    }
 }
 
-/* One recv, after waiting for it where needed. */
-static ssize_t receive(ul_transport *t, void *buffer, size_t size)
+int ul_transport_peek(ul_transport *t)
+{
+    uint8_t byte;
+    for (;;) {
+        if (is_interrupted(t)) {
+            ul_transport_fail(t, UL_IO_WOKEN, 0);
+            return -1;
+        }
+        ssize_t n = recv(t->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
+        if (n > 0)
+            return byte;
+        if (n == 0) {
+            ul_transport_fail(t, UL_IO_CLOSED, 0);
+            return -1;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            if (wait_until(t, POLLIN, progress_deadline(t)) != UL_IO_OK)
+                return -1;
+        } else if (errno != EINTR) {
+            ul_transport_fail(t, UL_IO_BROKEN, errno);
+            return -1;
+        }
+    }
+}
+
+ssize_t ul_transport_raw_read(ul_transport *t, void *buffer, size_t size, bool wait)
 {
     for (;;) {
         if (t->fd < 0 || is_interrupted(t)) {
-            fail(t, t->fd < 0 ? UL_IO_BROKEN : UL_IO_WOKEN, t->fd < 0 ? ENOTCONN : 0);
+            ul_transport_fail(t, t->fd < 0 ? UL_IO_BROKEN : UL_IO_WOKEN, t->fd < 0 ? ENOTCONN : 0);
             return -1;
         }
         ssize_t n = recv(t->fd, buffer, size, MSG_DONTWAIT);
@@ -147,17 +188,26 @@ static ssize_t receive(ul_transport *t, void *buffer, size_t size)
             return n;
         }
         if (n == 0) {
-            fail(t, UL_IO_CLOSED, 0);
+            ul_transport_fail(t, UL_IO_CLOSED, 0);
             return -1;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            if (!wait)
+                return 0;
             if (wait_until(t, POLLIN, progress_deadline(t)) != UL_IO_OK)
                 return -1;
         } else if (errno != EINTR) {
-            fail(t, UL_IO_BROKEN, errno);
+            ul_transport_fail(t, UL_IO_BROKEN, errno);
             return -1;
         }
     }
+}
+
+static ssize_t receive(ul_transport *t, void *buffer, size_t size)
+{
+    if (t->tls != NULL)
+        return ul_tls_read(t, buffer, size, true);
+    return ul_transport_raw_read(t, buffer, size, true);
 }
 
 ssize_t ul_transport_read(ul_transport *t, void *buffer, size_t size)
@@ -183,7 +233,7 @@ ul_io ul_transport_read_all(ul_transport *t, void *buffer, size_t nbytes)
     for (size_t done = 0; done < nbytes;) {
         /* A whole request has one deadline, however it dribbles. */
         if (t->deadline_ms != INT64_MAX && ul_now_ms() >= t->deadline_ms)
-            return fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
+            return ul_transport_fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
         ssize_t n = ul_transport_read(t, (uint8_t *)buffer + done, nbytes - done);
         if (n < 0)
             return t->last;
@@ -207,25 +257,24 @@ static size_t advance(struct iovec *iov, size_t niov, size_t n)
     return i;
 }
 
-ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov)
+ul_io ul_transport_raw_write(ul_transport *t, struct iovec *iov, size_t niov)
 {
     size_t i = advance(iov, niov, 0);
     while (i < niov) {
         ul_io io = UL_IO_OK;
         ssize_t n = -1;
         if (t->fd < 0) {
-            io = fail(t, UL_IO_BROKEN, ENOTCONN);
+            io = ul_transport_fail(t, UL_IO_BROKEN, ENOTCONN);
         } else if (is_interrupted(t)) {
-            io = fail(t, UL_IO_WOKEN, 0);
+            io = ul_transport_fail(t, UL_IO_WOKEN, 0);
         } else {
             size_t batch = niov - i < IOV_BATCH ? niov - i : IOV_BATCH;
             struct msghdr message = {.msg_iov = iov + i, .msg_iovlen = batch};
-            n = sendmsg(t->fd, &message,
-                        MSG_NOSIGNAL | MSG_DONTWAIT | (t->hold ? MSG_MORE : 0));
+            n = sendmsg(t->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | (t->hold ? MSG_MORE : 0));
             if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
                 io = wait_until(t, POLLOUT, progress_deadline(t));
             else if (n < 0 && errno != EINTR)
-                io = fail(t, UL_IO_BROKEN, errno);
+                io = ul_transport_fail(t, UL_IO_BROKEN, errno);
         }
         if (io != UL_IO_OK)
             return io;
@@ -240,13 +289,35 @@ ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov)
     return UL_IO_OK;
 }
 
+ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov)
+{
+    if (t->tls != NULL && t->fd >= 0)
+        return ul_tls_write(t, iov, niov);
+    return ul_transport_raw_write(t, iov, niov);
+}
+
+void ul_transport_end_writing(ul_transport *t)
+{
+    if (t->fd < 0)
+        return;
+    if (t->tls != NULL && !t->torn)
+        ul_tls_close_notify(t);
+    shutdown(t->fd, SHUT_WR);
+}
+
+const char *ul_transport_failure(const ul_transport *t)
+{
+    const char *said = t->tls != NULL ? ul_tls_failure(t->tls) : "";
+    return said[0] != '\0' ? said : strerror(t->error);
+}
+
 void ul_transport_drain(ul_transport *t, int timeout_ms)
 {
     uint8_t waste[4096];
     t->deadline_ms = ul_now_ms() + timeout_ms;
     t->inbox_pos = t->inbox_end = 0;
     while (ul_now_ms() < t->deadline_ms) {
-        if (receive(t, waste, sizeof waste) < 0)
+        if (ul_transport_raw_read(t, waste, sizeof waste, true) < 0)
             return;
     }
 }

@@ -7,6 +7,9 @@
  * TCP_NODELAY is on, head and body of a PDU leave in one sendmsg, and TCP_QUICKACK, which the
  * kernel forgets, is armed again after every read and write.
  *
+ * With a TLS session (ul_tls_session.h) the same calls read and write through it; it reaches the
+ * socket by the two raw calls below, so that deadlines and interruption are these here.
+ *
  * Threads: one owner, except ul_transport_interrupt. The wake descriptor outlives the connection.
  */
 #ifndef UL_TRANSPORT_H
@@ -30,7 +33,9 @@ typedef enum ul_io {
     UL_IO_BROKEN,  /* the connection failed: `error` holds errno */
 } ul_io;
 
-#define UL_INBOX_BYTES 16384
+#define UL_INBOX_BYTES 16384 /* also what one TLS record holds at most */
+
+typedef struct ul_tls_session ul_tls_session; /* ul_tls_session.h */
 
 typedef struct ul_transport {
     int fd;              /* -1: closed */
@@ -44,7 +49,8 @@ typedef struct ul_transport {
     bool torn;           /* a message went out in part: no PDU may follow it */
     ul_io last;          /* why the last read or write failed */
     int error;
-    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_in, bytes_out; /* on the wire */
+    ul_tls_session *tls;          /* NULL: plain */
     size_t inbox_pos, inbox_end;
     uint8_t inbox[UL_INBOX_BYTES];
 } ul_transport;
@@ -68,8 +74,20 @@ ul_io ul_transport_read_all(ul_transport *t, void *buffer, size_t nbytes);
 ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov);
 /* Is there something to read, or does it come in time? timeout_ms < 0: without limit. */
 ul_io ul_transport_wait(ul_transport *t, int timeout_ms);
+/* No more will be written: the peer sees the end of the stream behind what it has got. */
+void ul_transport_end_writing(ul_transport *t);
+/* What the last failure was, for a message. */
+const char *ul_transport_failure(const ul_transport *t);
 /* Reads and forgets until the peer hangs up, at most timeout_ms. */
 void ul_transport_drain(ul_transport *t, int timeout_ms);
+
+/* Beneath TLS. Some bytes, or -1 with t->last; without `wait`: 0 where none are there yet. */
+ssize_t ul_transport_raw_read(ul_transport *t, void *buffer, size_t size, bool wait);
+ul_io ul_transport_raw_write(ul_transport *t, struct iovec *iov, size_t niov);
+/* The first byte that comes, which stays to be read; -1 with t->last. Before anything is read. */
+int ul_transport_peek(ul_transport *t);
+/* Notes why a read or write failed, and returns it. */
+ul_io ul_transport_fail(ul_transport *t, ul_io why, int error);
 
 /* From any thread, as long as t is not freed. */
 void ul_transport_interrupt(ul_transport *t);

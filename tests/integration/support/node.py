@@ -20,7 +20,7 @@ DCBTOOL = BUILD / "bin" / "dcbtool"
 CLIENT = BUILD / "tests" / "dimse_client"
 
 READY = re.compile(
-    r"dcbscp: listening on (\S+):(\d+) as (\S+), (\d+) series, (\d+) instances\n")
+    r"dcbscp: listening on (\S+):(\d+)(?: \(TLS: (\d+)\))? as (\S+), (\d+) series, (\d+) instances\n")
 START_SECONDS = 60
 STOP_SECONDS = 30
 
@@ -79,8 +79,9 @@ class Node:
             self.process.kill()
             self._reader.join()
             raise AssertionError(f"no ready line but {line!r}; log:\n" + "\n".join(self.log))
-        self.host, self.port, self.ae_title = match[1], int(match[2]), match[3]
-        self.nseries, self.ninstances = int(match[4]), int(match[5])
+        self.host, self.port, self.ae_title = match[1], int(match[2]), match[4]
+        self.tls_port = int(match[3]) if match[3] else None
+        self.nseries, self.ninstances = int(match[5]), int(match[6])
         return self
 
     def _read_log(self):

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* node_tls.c - see node_tls.h. */
+#include "node_tls.h"
+
+#include "log.h"
+
+static ul_tls_options from(const scp_options *options)
+{
+    return (ul_tls_options){
+        .profile = options->tls_profile,
+        .certificate = options->tls_certificate,
+        .key = options->tls_key,
+        .key_password_file = options->tls_key_password_file,
+        .ca_file = options->tls_ca_file,
+        .ca_folder = options->tls_ca_folder,
+        .crl_file = options->tls_crl_file,
+        .client_certificates = options->tls_client_certificates,
+        .accepts = options->tls_mode != UL_TLS_MODE_OFF,
+    };
+}
+
+int node_tls_create(ul_tls **out, const scp_options *options, scp_error *error)
+{
+    const ul_tls_options tls = from(options);
+    *out = NULL;
+    return tls.accepts ? ul_tls_create(out, &tls, error) : 0;
+}
+
+int node_tls_reload(ul_tls *tls, const scp_options *options, scp_error *error)
+{
+    const ul_tls_options anew = from(options);
+    if (tls == NULL)
+        return 0;
+    if (ul_tls_reload(tls, &anew, error) != 0)
+        return -1;
+    log_event(LOG_INFO, "tls.reloaded", LOG_T("certificate", anew.certificate));
+    return 0;
+}
