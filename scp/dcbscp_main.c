@@ -179,8 +179,8 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
         sizeof SERVICES / sizeof SERVICES[0] - (options->store == NULL ? 1 : 0);
     parts->node.options = options;
     if (check_archives(options, error) != 0 || ul_global_init(error) != 0 ||
-        node_tls_create(&parts->node.tls, options, error) != 0 ||
-        dictionary_load(error) != 0 || start_reading(parts, options, error) != 0)
+        node_tls_create(&parts->node.tls, options, error) != 0 || dictionary_load(error) != 0 ||
+        start_reading(parts, options, error) != 0)
         return -1;
     if (index_open(&parts->node.index, options->state_dir, error) != 0)
         return -1;
@@ -236,9 +236,10 @@ static int tell_ready(const node_parts *parts, scp_error *error)
            options->ae_title, totals.series, totals.instances);
     fflush(stdout);
     log_event(LOG_INFO, "node.ready", LOG_T("version", DCB_VERSION),
-              LOG_T("address", options->bind_address), LOG_U("port", port), LOG_U("tls_port", tls_port),
-              LOG_T("ae_title", options->ae_title), LOG_U("series", totals.series),
-              LOG_U("instances", totals.instances), LOG_U("bad_files", totals.bad_files));
+              LOG_T("address", options->bind_address), LOG_U("port", port),
+              LOG_U("tls_port", tls_port), LOG_T("ae_title", options->ae_title),
+              LOG_U("series", totals.series), LOG_U("instances", totals.instances),
+              LOG_U("bad_files", totals.bad_files));
     supervisor_tell("READY=1\nSTATUS=serving %" PRIu64 " series, %" PRIu64 " instances",
                     totals.series, totals.instances);
     return 0;
@@ -263,7 +264,7 @@ static void tell_stopping(const scp_options *options)
                     us, us);
 }
 
-static int serve(const scp_reload *reload, const scp_options *options)
+static int serve(scp_reload *reload, const scp_options *options)
 {
     scp_error error = SCP_ERROR_INIT;
     stop_request stop = {.reload = reload};
@@ -279,6 +280,7 @@ static int serve(const scp_reload *reload, const scp_options *options)
     int status = EXIT_FAILED;
     if (start(&parts, options, &error) == 0) {
         atomic_store(&stop.serving, true);
+        __atomic_store_n(&reload->tls, parts.node.tls, __ATOMIC_RELEASE);
         if (tell_ready(&parts, &error) == 0 &&
             supervisor_watch(&watchdog, probe, &parts, &error) == 0) {
             wait_for_stop(&stop);

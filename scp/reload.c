@@ -3,6 +3,7 @@
 #include "reload.h"
 
 #include "log.h"
+#include "node_tls.h"
 #include "supervisor.h"
 
 static int read_again(scp_options *fresh, const scp_reload *reload, const scp_options *now,
@@ -12,7 +13,9 @@ static int read_again(scp_options *fresh, const scp_reload *reload, const scp_op
     char waiting[512];
     if (options_parse(fresh, &action, reload->argc, reload->argv, error) != 0)
         return -1;
-    if (options_keep_fixed(fresh, now, waiting, sizeof waiting, error) != 0) {
+    ul_tls *tls = __atomic_load_n(&reload->tls, __ATOMIC_ACQUIRE);
+    if (options_keep_fixed(fresh, now, waiting, sizeof waiting, error) != 0 ||
+        node_tls_reload(tls, fresh, error) != 0) {
         options_free(fresh);
         return -1;
     }

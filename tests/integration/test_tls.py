@@ -5,7 +5,9 @@ start."""
 
 import pathlib
 import shutil
+import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -241,6 +243,39 @@ class SlowPeers(TlsTest):
 
 
 class Files(TlsTest):
+    def test_certificates_are_read_again_on_sighup(self):
+        key, pem = self.certificates.make("renewed")
+        mine = self.folder / "mine.pem", self.folder / "mine.key"
+        shutil.copy(self.node_pem, mine[0])
+        shutil.copy(self.node_key, mine[1])
+
+        def presented(node):
+            context = ssl.create_default_context(cafile=self.certificates.ca)
+            context.load_cert_chain(self.client_pem, self.client_key)
+            with socket.create_connection((node.host, node.port)) as connection, \
+                    context.wrap_socket(connection, server_hostname="localhost") as secure:
+                return dict(part[0] for part in secure.getpeercert()["subject"])["commonName"]
+
+        with self.node(tls_certificate=mine[0], tls_key=mine[1]) as node:
+            self.assertEqual(presented(node), "node")
+            context = ssl.create_default_context(cafile=self.certificates.ca)
+            context.load_cert_chain(self.client_pem, self.client_key)
+            with socket.create_connection((node.host, node.port)) as connection, \
+                    context.wrap_socket(connection, server_hostname="localhost") as open_before:
+                shutil.copy(pem, mine[0])
+                node.process.send_signal(signal.SIGHUP)
+                line = node.wait_for_log("config.rejected")
+                self.assertIn("does not belong to the certificate", line)
+                self.assertEqual(presented(node), "node")
+                shutil.copy(key, mine[1])
+                node.process.send_signal(signal.SIGHUP)
+                node.wait_for_log("config.reloaded")
+                self.assertEqual(presented(node), "renewed")
+                # What was there before goes on: it answers what is no request.
+                open_before.sendall(b"\x04\0\0\0\0\x06\0\0\0\x02\x01\x03")
+                self.assertEqual(open_before.recv(100)[:1], b"\x07")
+            self.echo(node, *self.client_options())
+
     def refused(self, **settings):
         done = run(DCBSCP, "--archive", self.archive, "--state", self.folder / "state",
                    "--port", "0", "-c", self.configuration(**settings), check=False, timeout=30)
