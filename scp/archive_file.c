@@ -157,9 +157,10 @@ static void tell_about(const char *path, const dcb_series_info *info, const inde
                   LOG_U("slices", info->cut_off_frames),
                   LOG_T("effect", "these slices end past the end of the file and cannot be sent"));
     if (nduplicates > 0)
-        log_event(LOG_WARN, "file.duplicate_instances", LOG_T("path", path),
-                  LOG_U("instances", nduplicates),
-                  LOG_T("effect", "they are there more than once; of each the newest is served"));
+        log_event(
+            LOG_WARN, "file.duplicate_instances", LOG_T("path", path),
+            LOG_U("instances", nduplicates),
+            LOG_T("effect", "they are there more than once; in each series the newest is served"));
     uint32_t nseries = 0;
     for (const index_record *each = record; each != NULL; each = each->next)
         nseries++;

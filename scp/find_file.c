@@ -2,6 +2,7 @@
 /* find_file.c - see find_file.h. */
 #include "find_file.h"
 
+#include "dataset_equal.h"
 #include "identifier.h"
 
 #include <stdio.h>
@@ -23,33 +24,6 @@ static dcb_status fail(dcb_error *error, dcb_status status, const char *message)
     return status;
 }
 
-static bool same_dataset(const dcb_dataset *a, const dcb_dataset *b);
-
-static bool same_element(const dcb_element *a, const dcb_element *b)
-{
-    if (b == NULL || a->vr != b->vr || a->nbytes != b->nbytes || a->nitems != b->nitems)
-        return false;
-    if (a->value != NULL && b->value != NULL && memcmp(a->value, b->value, a->nbytes) != 0)
-        return false;
-    for (uint32_t i = 0; i < a->nitems; i++) {
-        if (!same_dataset(a->items[i], b->items[i]))
-            return false;
-    }
-    return true;
-}
-
-static bool same_dataset(const dcb_dataset *a, const dcb_dataset *b)
-{
-    if (dcb_dataset_count(a) != dcb_dataset_count(b))
-        return false;
-    for (size_t i = 0; i < dcb_dataset_count(a); i++) {
-        const dcb_element *element = dcb_dataset_at(a, i);
-        if (!same_element(element, dcb_dataset_find(b, element->tag)))
-            return false;
-    }
-    return true;
-}
-
 static dcb_status keep_common(dcb_dataset *dataset, dcb_series *series, uint32_t frame,
                               dcb_error *error)
 {
@@ -57,7 +31,7 @@ static dcb_status keep_common(dcb_dataset *dataset, dcb_series *series, uint32_t
     dcb_status status = dcb_series_dataset(&other, series, frame, true, error);
     for (size_t i = dcb_dataset_count(dataset); status == DCB_OK && i > 0; i--) {
         const dcb_element *element = dcb_dataset_at(dataset, i - 1);
-        if (!same_element(element, dcb_dataset_find(other, element->tag)))
+        if (!dataset_same_element(element, dcb_dataset_find(other, element->tag)))
             dcb_dataset_remove(dataset, element->tag);
     }
     dcb_dataset_close(other);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* index.c - leads every call to the backend; nothing here knows how an index is kept. */
 #include "index_backend.h"
+#include "index_record.h"
 
 int index_open(scp_index **out, const char *state_dir, scp_error *error)
 {
@@ -127,6 +128,17 @@ int index_find_instances(index_cursor **out, scp_index *index, const index_filte
 int index_cursor_next(index_cursor *cursor, const dcb_dataset **record, scp_error *error)
 {
     return cursor->backend->cursor_next(cursor, record, error);
+}
+
+bool index_cursor_varies(const index_cursor *cursor, uint32_t tag)
+{
+    const uint64_t varying = cursor->backend->cursor_varying(cursor);
+    const uint32_t *tags = index_record_tags(LEVEL_SERIES);
+    for (int i = 0; varying >> i != 0 && tags[i] != 0; i++) {
+        if (tags[i] == tag)
+            return (varying >> i & 1) != 0;
+    }
+    return false;
 }
 
 int index_cursor_instance(index_cursor *cursor, index_instance *instance, scp_error *error)

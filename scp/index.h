@@ -8,8 +8,9 @@
  * PS3.4 C.6.1.1, C.6.2.1), so that matching is the same code for every backend. A patient is a
  * PatientID with its IssuerOfPatientID; without a PatientID each study has a patient of its own.
  *
- * An SOP Instance UID that several files hold is one instance: the newest file (by mtime, then
- * path) answers, and the others come back when it goes. All counts count it once.
+ * An SOP Instance UID that several files hold in one series (by its UID) is one instance: the
+ * newest file (by mtime, then path) answers, and the others come back when it goes. All counts
+ * count it once. In several series it is found in each.
  *
  * A backend is a table of functions (index_backend.h); SQLite's is index_sqlite.c. Another one is
  * added by writing such a table and having index_open choose it.
@@ -132,6 +133,9 @@ int index_find(index_cursor **out, scp_index *index, query_level level, const in
    (NumberOf..., ModalitiesInStudy, SOPClassesInStudy) and, at IMAGE level, SOP UIDs and
    InstanceNumber. */
 int index_cursor_next(index_cursor *cursor, const dcb_dataset **record, scp_error *error);
+/* At IMAGE level: does the instance's series differ in this series attribute from instance to
+   instance? Then the record is without it, and only the file can tell. */
+bool index_cursor_varies(const index_cursor *cursor, uint32_t tag);
 /* Where the record's first instance lies, for keys that only the file can answer. */
 int index_cursor_instance(index_cursor *cursor, index_instance *instance, scp_error *error);
 void index_cursor_close(index_cursor *cursor);

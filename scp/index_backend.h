@@ -33,6 +33,7 @@ typedef struct index_backend {
     int (*find_instances)(index_cursor **out, scp_index *index, const index_filter *filter,
                           scp_error *error);
     int (*cursor_next)(index_cursor *cursor, const dcb_dataset **record, scp_error *error);
+    uint64_t (*cursor_varying)(const index_cursor *cursor); /* as index_record.varying */
     int (*cursor_instance)(index_cursor *cursor, index_instance *instance, scp_error *error);
     int (*cursor_next_instance)(index_cursor *cursor, index_instance *instance, scp_error *error);
     void (*cursor_close)(index_cursor *cursor);

@@ -3,10 +3,12 @@
  * index_record.c - the level records of a file, out of its data sets.
  *
  * The first slice of a series speaks for patient, study and series; of the others only the
- * instance's own attributes are kept. A slice that names another patient, study or series is never
- * put under the first one's: it begins a record of its own. Stateless.
+ * instance's own attributes are kept, and in which series attributes they differ. A slice that
+ * names another patient, study or series is never put under the first one's: it begins a record of
+ * its own. Stateless.
  */
 #include "index_record.h"
+#include "dataset_equal.h"
 #include "text_fold.h"
 
 #include <stdarg.h>
@@ -59,6 +61,8 @@ static const uint32_t series_tags[] = {
     0x0020000e, 0x00200011, 0x00200052, 0x00200060, 0x00200200, 0x00201040, 0x00400244, 0x00400245,
     0x00400250, 0x00400251, 0x00400253, 0x00400254, 0x00400260, 0x00400275, 0x00400280, 0,
 };
+
+_Static_assert(sizeof series_tags / sizeof *series_tags <= 65, "index_record.varying has 64 bits");
 
 const uint32_t *index_record_tags(int level)
 {
@@ -277,6 +281,16 @@ static dcb_status find_record(index_record **record, index_record **list, index_
     return DCB_OK;
 }
 
+/* Marks the series attributes in which the slice is not as the first. */
+static void note_varying(index_record *record, const dcb_dataset *dataset)
+{
+    for (int i = 0; series_tags[i] != 0; i++) {
+        const dcb_element *element = dcb_dataset_find(dataset, series_tags[i]);
+        if (!dataset_same_element(element, dcb_dataset_find(record->series, series_tags[i])))
+            record->varying |= (uint64_t)1 << i;
+    }
+}
+
 static dcb_status append(index_record *record, const index_record_instance *instance,
                          dcb_error *error)
 {
@@ -303,8 +317,10 @@ static dcb_status take_slice(index_record **list, index_record **last, const dcb
         status = find_record(&record, list, *last, dataset, error);
     if (status == DCB_OK)
         status = append(record, &instance, error);
-    if (status == DCB_OK)
+    if (status == DCB_OK) {
+        note_varying(record, dataset);
         *last = record;
+    }
     return status;
 }
 

@@ -31,6 +31,9 @@ struct index_record {
     char *study_uid, *series_uid;
     char *study_date; /* YYYYMMDD, or "" */
     char *accession_number, *modality;
+    /* Bit i: the instances differ in series attribute i of index_record_tags(2), or it is too long
+       to be kept, so that only the file can tell an instance's value. */
+    uint64_t varying;
     uint32_t ninstances, capacity;
     index_record_instance *instances; /* ascending by frame */
     /* The file's next series: the writer stacks whatever lies in a folder. NULL: no more. */

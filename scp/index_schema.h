@@ -6,6 +6,7 @@
  *             files have part 0; reason is set for a bad one
  * record      of a good file's part: its level records (Explicit VR LE) and the keys that follow
  * instance    its frames; visible = 0 where a newer file holds the same SOP Instance UID
+ *             in the same series
  * patient, study, series
  *             one row for each that a good file names; the columns newest, keys and counts are
  *             brought up to date with each file that comes or goes, so that a query only reads
@@ -18,7 +19,7 @@
 
 /* To be raised with any change below, or in what index_record.c keeps: the index is then rebuilt.
  */
-#define INDEX_SCHEMA_VERSION 2
+#define INDEX_SCHEMA_VERSION 3
 
 /* There is no SQL index on modality: it would never narrow as well as the others, and without
    statistics the planner might prefer it. */
@@ -28,7 +29,7 @@
     "  first_number INTEGER, UNIQUE (path, part));"                                                \
     "CREATE INDEX file_series ON file (series, first_number, path);"                               \
     "CREATE TABLE record (file INTEGER PRIMARY KEY, patient BLOB, study BLOB, series BLOB,"        \
-    "  folded_names TEXT, study_date TEXT, accession TEXT, modality TEXT);"                        \
+    "  folded_names TEXT, study_date TEXT, accession TEXT, modality TEXT, varying INTEGER);"       \
     "CREATE TABLE instance (file INTEGER, frame INTEGER, sop_uid TEXT, sop_class TEXT,"            \
     "  number INTEGER, visible INTEGER, PRIMARY KEY (file, frame)) WITHOUT ROWID;"                 \
     "CREATE INDEX instance_uid ON instance (sop_uid);"                                             \

@@ -330,6 +330,7 @@ static const index_backend sqlite_backend = {
     .find = sqlite_find,
     .find_instances = sqlite_find_instances,
     .cursor_next = sqlite_cursor_next,
+    .cursor_varying = sqlite_cursor_varying,
     .cursor_instance = sqlite_cursor_instance,
     .cursor_next_instance = sqlite_cursor_next_instance,
     .cursor_close = sqlite_cursor_close,

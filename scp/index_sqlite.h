@@ -94,6 +94,7 @@ int sqlite_find(index_cursor **out, scp_index *index, query_level level, const i
 int sqlite_find_instances(index_cursor **out, scp_index *index, const index_filter *filter,
                           scp_error *error);
 int sqlite_cursor_next(index_cursor *cursor, const dcb_dataset **record, scp_error *error);
+uint64_t sqlite_cursor_varying(const index_cursor *cursor);
 int sqlite_cursor_instance(index_cursor *cursor, index_instance *instance, scp_error *error);
 int sqlite_cursor_next_instance(index_cursor *cursor, index_instance *instance, scp_error *error);
 void sqlite_cursor_close(index_cursor *cursor);

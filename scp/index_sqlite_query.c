@@ -31,7 +31,7 @@ static const char *const level_columns[] = {
     "SELECT p.newest, p.nstudies, p.nseries, p.ninstances, p.id",
     ", st.newest, st.nseries, st.ninstances, st.modalities, st.sop_classes, st.id",
     ", se.newest, se.ninstances, se.id",
-    ", f.path, i.frame, i.sop_class, i.sop_uid, se.uid, st.uid, i.number",
+    ", f.path, i.frame, i.sop_class, i.sop_uid, se.uid, st.uid, i.number, f.id",
 };
 
 static uint32_t filter_shape(query_level level, bool retrieve, const index_filter *filter)

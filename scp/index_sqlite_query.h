@@ -31,6 +31,7 @@ enum {
     COLUMN_SERIES_UID,
     COLUMN_STUDY_UID,
     COLUMN_NUMBER,
+    COLUMN_FILE,
 };
 
 #define INSTANCE_COLUMNS "SELECT f.path, i.frame, i.sop_class, i.sop_uid, se.uid, st.uid "

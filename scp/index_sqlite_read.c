@@ -2,6 +2,9 @@
 /*
  * index_sqlite_read.c - cursors over the rows of queries.
  *
+ * At IMAGE level the series' record is the one of the instance's own file, and without what differs
+ * among the instances of that file.
+ *
  * A cursor owns a read connection and one read transaction on it, so all that it sees is one state
  * of the index. Rows hold ids and counts; the level records that they point to are read and parsed
  * when they change from one row to the next, which for instances is once for each series.
@@ -21,6 +24,7 @@ typedef struct sqlite_cursor {
     sqlite3_stmt *rows;     /* the reader's */
     sqlite3_stmt *instance; /* the reader's, while its strings are borrowed; or NULL */
     int64_t level_ids[3];   /* what records[0..2] are of; 0: nothing yet */
+    uint64_t varying;       /* at IMAGE level: index_record.varying of the row's file */
     dcb_dataset *records[4];
 } sqlite_cursor;
 
@@ -180,12 +184,21 @@ static dcb_status put_all(dcb_dataset *record, const uint8_t *bytes, size_t nbyt
     return status;
 }
 
+static void remove_varying(dcb_dataset *record, uint64_t varying)
+{
+    const uint32_t *tags = index_record_tags(LEVEL_SERIES);
+    for (int i = 0; varying >> i != 0 && tags[i] != 0; i++) {
+        if (varying >> i & 1)
+            dcb_dataset_remove(record, tags[i]);
+    }
+}
+
 /* records[level] = records[level - 1] + the level's record of its newest file + counts. */
 static int make_level_record(sqlite_cursor *cursor, int level, int64_t newest, scp_error *error)
 {
     static const char *const sql[] = {"SELECT patient FROM record WHERE file = ?1",
                                       "SELECT study FROM record WHERE file = ?1",
-                                      "SELECT series FROM record WHERE file = ?1"};
+                                      "SELECT series, varying FROM record WHERE file = ?1"};
     sqlite_reader *reader = cursor->reader;
     sqlite3_stmt **statement = &reader->level_record[level];
     int rc = SQLITE_OK;
@@ -210,6 +223,10 @@ static int make_level_record(sqlite_cursor *cursor, int level, int64_t newest, s
     if (status == DCB_OK)
         status = put_all(cursor->records[level], sqlite3_column_blob(*statement, 0),
                          (size_t)sqlite3_column_bytes(*statement, 0), &cause);
+    if (cursor->level == LEVEL_IMAGE && level == LEVEL_SERIES) {
+        cursor->varying = (uint64_t)sqlite3_column_int64(*statement, 1);
+        remove_varying(cursor->records[level], cursor->varying);
+    }
     sqlite3_reset(*statement);
     if (status == DCB_OK)
         status = put_computed(cursor->records[level], level, cursor->rows, &cause);
@@ -243,7 +260,8 @@ int sqlite_cursor_next(index_cursor *base, const dcb_dataset **record, scp_error
         int id, newest;
     } columns[] = {{COLUMN_PATIENT, COLUMN_PATIENT_NEWEST},
                    {COLUMN_STUDY, COLUMN_STUDY_NEWEST},
-                   {COLUMN_SERIES, COLUMN_SERIES_NEWEST}};
+                   {COLUMN_SERIES, COLUMN_SERIES_NEWEST},
+                   {COLUMN_FILE, COLUMN_FILE}};
     sqlite_cursor *cursor = (sqlite_cursor *)base;
     *record = NULL;
     int result = step(cursor, error);
@@ -251,12 +269,13 @@ int sqlite_cursor_next(index_cursor *base, const dcb_dataset **record, scp_error
         return result;
     bool changed = false;
     for (int level = 0; level <= (int)cursor->level && level < 3; level++) {
-        int64_t id = sqlite3_column_int64(cursor->rows, columns[level].id);
+        int from = cursor->level == LEVEL_IMAGE && level == LEVEL_SERIES ? LEVEL_IMAGE : level;
+        int64_t id = sqlite3_column_int64(cursor->rows, columns[from].id);
         changed = changed || cursor->level_ids[level] != id;
         if (!changed)
             continue;
         cursor->level_ids[level] = 0;
-        int64_t newest = sqlite3_column_int64(cursor->rows, columns[level].newest);
+        int64_t newest = sqlite3_column_int64(cursor->rows, columns[from].newest);
         if (make_level_record(cursor, level, newest, error) != 0)
             return -1;
         cursor->level_ids[level] = id;
@@ -271,6 +290,11 @@ int sqlite_cursor_next(index_cursor *base, const dcb_dataset **record, scp_error
     }
     *record = cursor->records[cursor->level];
     return 1;
+}
+
+uint64_t sqlite_cursor_varying(const index_cursor *base)
+{
+    return ((const sqlite_cursor *)base)->varying;
 }
 
 /* ---- Instances ---- */

@@ -17,13 +17,17 @@
 typedef struct claim {
     int64_t file, frame, series;
     bool visible;
+    bool wins; /* it is the newest of its Series Instance UID */
 } claim;
 
-/* The newest file's instance shows, and no other with this UID. */
+/* In each series the newest file's instance shows, and no other with this UID. Series are told
+   apart by their UID alone: a file that was written again with its patient or study put right takes
+   the place of what it was. */
 static void settle_claims(write_op *op, const char *sop_uid)
 {
     claim *claims = NULL;
     size_t n = 0, capacity = 0;
+    char series_uid[INDEX_UID_SIZE] = "";
     sqlite3_stmt *rows = write_start(op, DO_INSTANCE_CLAIMS, "t", sop_uid);
     while (write_next(op, rows)) {
         if (n == capacity) {
@@ -35,16 +39,19 @@ static void settle_claims(write_op *op, const char *sop_uid)
             }
             claims = grown;
         }
+        const char *uid = (const char *)sqlite3_column_text(rows, 4);
         claims[n++] = (claim){.file = sqlite3_column_int64(rows, 0),
                               .frame = sqlite3_column_int64(rows, 1),
                               .series = sqlite3_column_int64(rows, 3),
-                              .visible = sqlite3_column_int(rows, 2) != 0};
+                              .visible = sqlite3_column_int(rows, 2) != 0,
+                              .wins = uid != NULL && strcmp(uid, series_uid) != 0};
+        snprintf(series_uid, sizeof series_uid, "%s", uid != NULL ? uid : "");
     }
     for (size_t i = 0; i < n; i++) {
-        bool visible = i == 0;
-        if (claims[i].visible == visible)
+        if (claims[i].visible == claims[i].wins)
             continue;
-        write_run(op, DO_INSTANCE_SHOW, "iii", claims[i].file, claims[i].frame, (int64_t)visible);
+        write_run(op, DO_INSTANCE_SHOW, "iii", claims[i].file, claims[i].frame,
+                  (int64_t)claims[i].wins);
         write_touch_series(op, claims[i].series);
     }
     free(claims);
@@ -141,9 +148,9 @@ static void insert_record(write_op *op, int64_t file, const index_record *record
             DCB_OK)
             op->rc = SQLITE_NOMEM; /* nothing else can go wrong with what a parser gave */
     }
-    write_run(op, DO_RECORD_INSERT, "ibbbtttt", file, bytes[0], nbytes[0], bytes[1], nbytes[1],
+    write_run(op, DO_RECORD_INSERT, "ibbbtttti", file, bytes[0], nbytes[0], bytes[1], nbytes[1],
               bytes[2], nbytes[2], record->folded_names, record->study_date,
-              record->accession_number, record->modality);
+              record->accession_number, record->modality, (int64_t)record->varying);
     for (int i = 0; i < 3; i++)
         free(bytes[i]);
 }

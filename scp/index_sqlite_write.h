@@ -29,7 +29,7 @@
     X(FILES_ALL, "SELECT path FROM file WHERE part = 0")                                           \
     X(RECORD_DELETE, "DELETE FROM record WHERE file = ?1")                                         \
     X(RECORD_INSERT, "INSERT INTO record (file, patient, study, series, folded_names, study_date," \
-                     " accession, modality) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")              \
+                     " accession, modality, varying) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)") \
     X(INSTANCES_DELETE, "DELETE FROM instance WHERE file = ?1")                                    \
     X(INSTANCE_INSERT, "INSERT INTO instance (file, frame, sop_uid, sop_class, number, visible)"   \
                        " VALUES (?1, ?2, ?3, ?4, ?5, 1)")                                          \
@@ -37,9 +37,10 @@
     X(SHARED_OF_FILE, "SELECT DISTINCT i.sop_uid FROM instance AS i WHERE i.file = ?1 AND EXISTS"  \
                       " (SELECT 1 FROM instance AS j WHERE j.sop_uid = i.sop_uid"                  \
                       "  AND j.file <> i.file)")                                                   \
-    X(INSTANCE_CLAIMS, "SELECT i.file, i.frame, i.visible, f.series FROM instance AS i"            \
-                       " JOIN file AS f ON f.id = i.file WHERE i.sop_uid = ?1"                     \
-                       " ORDER BY f.mtime_ns DESC, f.path DESC, i.frame")                          \
+    X(INSTANCE_CLAIMS, "SELECT i.file, i.frame, i.visible, f.series, s.uid FROM instance AS i"     \
+                       " JOIN file AS f ON f.id = i.file JOIN series AS s ON s.id = f.series"      \
+                       " WHERE i.sop_uid = ?1"                                                     \
+                       " ORDER BY s.uid, f.mtime_ns DESC, f.path DESC, i.frame")                   \
     X(INSTANCE_SHOW, "UPDATE instance SET visible = ?3 WHERE file = ?1 AND frame = ?2")            \
     X(PATIENT_ID, "SELECT id FROM patient WHERE key = ?1")                                         \
     X(PATIENT_INSERT, "INSERT INTO patient (key, patient_id) VALUES (?1, ?2)")                     \

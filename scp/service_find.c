@@ -3,7 +3,7 @@
  * service_find.c - C-FIND, Patient Root and Study Root (PS3.4 C.4.1).
  *
  * The index narrows, matchers decide, one answer leaves at each next. Keys that the index does not
- * hold cost one look into the file for each record that passed the rest.
+ * hold, or in which the instances of a series differ, cost one look into the file for each record.
  *
  * Invariant: an operation whose fault.status is not 0 or whose cursor has ended has its final
  * status, and gives nothing else.
@@ -135,23 +135,36 @@ static const dcb_dataset *read_file(find_operation *op)
     return dataset;
 }
 
-/* True where op->identifier holds an answer. */
-static bool answer(find_operation *op, const dcb_dataset *record, uint16_t *status)
+/* At IMAGE level: does the record lack a key's value that only the file has? */
+static bool wants_own_values(const find_operation *op)
 {
-    op->nexamined++;
-    int matches = matcher_matches(op->record_matcher, record);
-    const dcb_dataset *file = NULL;
-    if (matches == 1 && op->wants_file) {
-        file = read_file(op);
-        if (op->fault.status != 0)
-            return false;
-        if (matcher_count(op->file_matcher) > 0)
-            matches = file != NULL ? matcher_matches(op->file_matcher, file) : 0;
+    for (size_t i = 0; op->query.level == LEVEL_IMAGE && i < dcb_dataset_count(op->query.keys); i++)
+        if (index_cursor_varies(op->cursor, dcb_dataset_at(op->query.keys, i)->tag))
+            return true;
+    return false;
+}
+
+/* The record with the instance's own values of what differs within its series; NULL: no memory. */
+static dcb_dataset *add_own_values(find_operation *op, const dcb_dataset *record,
+                                   const dcb_dataset *file)
+{
+    dcb_dataset *own = NULL;
+    dcb_status status = dcb_dataset_copy(&own, record, NULL);
+    for (size_t i = 0; status == DCB_OK && i < dcb_dataset_count(op->query.keys); i++) {
+        const uint32_t tag = dcb_dataset_at(op->query.keys, i)->tag;
+        const dcb_element *element = dcb_dataset_find(file, tag);
+        if (element != NULL && index_cursor_varies(op->cursor, tag))
+            status = dcb_dataset_put_element(own, element, NULL);
     }
-    if (matches < 0)
-        fail_no_memory(op);
-    if (matches != 1)
-        return false;
+    if (status == DCB_OK)
+        return own;
+    dcb_dataset_close(own);
+    fail_no_memory(op);
+    return NULL;
+}
+
+static bool make_answer(find_operation *op, const dcb_dataset *record, const dcb_dataset *file)
+{
     dcb_error error = DCB_ERROR_INIT;
     const dcb_status made = find_response_make(&op->identifier, &op->identifier_nbytes, &op->query,
                                                record, file, op->node->options->ae_title, &error);
@@ -162,11 +175,44 @@ static bool answer(find_operation *op, const dcb_dataset *record, uint16_t *stat
                   LOG_T("reason", error.message));
         query_fail(&op->fault, DIMSE_UNABLE_TO_PROCESS, 0, "an answer cannot be encoded");
     }
+    return made == DCB_OK;
+}
+
+/* 1, 0, or -1 where memory ran out. */
+static int file_matches(const find_operation *op, const dcb_dataset *file)
+{
+    if (matcher_count(op->file_matcher) == 0)
+        return 1;
+    return file != NULL ? matcher_matches(op->file_matcher, file) : 0;
+}
+
+/* True where op->identifier holds an answer. */
+static bool answer(find_operation *op, const dcb_dataset *record, uint16_t *status)
+{
+    op->nexamined++;
+    const bool wants_own = wants_own_values(op);
+    const dcb_dataset *file = NULL;
+    dcb_dataset *own = NULL;
+    if (wants_own) {
+        file = read_file(op);
+        if (file != NULL)
+            own = add_own_values(op, record, file);
+        record = own != NULL ? own : record;
+    }
+    int matches = op->fault.status == 0 ? matcher_matches(op->record_matcher, record) : 0;
+    if (matches == 1 && op->wants_file && !wants_own)
+        file = read_file(op);
+    if (matches == 1 && op->wants_file)
+        matches = op->fault.status == 0 ? file_matches(op, file) : 0;
+    if (matches < 0)
+        fail_no_memory(op);
+    const bool made = matches == 1 && make_answer(op, record, file);
+    dcb_dataset_close(own);
     /* PS3.4 C.4.1.1.4: FF01 where an optional key is not supported for existence or matching. */
-    *status = op->optional_keys_missing || (op->wants_file && file == NULL)
+    *status = op->optional_keys_missing || ((op->wants_file || wants_own) && file == NULL)
                   ? DIMSE_PENDING_OPTIONAL_KEYS
                   : DIMSE_PENDING;
-    return made == DCB_OK;
+    return made;
 }
 
 /* The next answer into op->identifier; else op->fault, op->ended or nothing yet. */

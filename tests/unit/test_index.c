@@ -336,19 +336,20 @@ static void duplicates(void **state)
     assert_instances(f->index, NULL, "/a/x.dcbs#0 9.1\n/a/x.dcbs#1 9.2\n/a/x.dcbs#2 9.3\n");
 }
 
-/* A series whose instances are all answered elsewhere is not there, until they come back. */
+/* The file was written again under another patient and study: the series is not there twice, until
+   the newer one goes. */
 static void duplicates_in_another_study(void **state)
 {
     fixture *f = *state;
     index_file older = {"/a/x.dcbs", 100, "P",   NULL, "N", "1", NULL,
                         NULL,        "d", "1.1", "CT", "9", 1,   2};
     index_file newer = older;
-    newer.path = "/a/y.dcbs", newer.mtime_ns = 200, newer.study = "2", newer.series = "2.1";
+    newer.path = "/a/y.dcbs", newer.mtime_ns = 200, newer.study = "2", newer.patient_id = "Q";
     index_file_put(f->index, &older);
     assert_int_equal(index_file_put(f->index, &newer), 2);
-    assert_find(f->index, LEVEL_STUDY, NULL, "2|1|1|2\n", STUDY, 0x00201200, 0x00201202,
+    assert_find(f->index, LEVEL_STUDY, NULL, "Q|2|1|1|2\n", ID, STUDY, 0x00201200, 0x00201202,
                 0x00201204);
-    assert_find(f->index, LEVEL_SERIES, NULL, "2.1\n", SERIES);
+    assert_find(f->index, LEVEL_SERIES, NULL, "2|1.1\n", STUDY, SERIES);
     index_totals totals;
     assert_int_equal(index_get_totals(f->index, &totals, NULL), 0);
     assert_int_equal(totals.studies, 1);
@@ -356,7 +357,46 @@ static void duplicates_in_another_study(void **state)
     assert_int_equal(totals.instances, 2);
     bool removed = false;
     assert_int_equal(index_remove_file(f->index, "/a/y.dcbs", &removed, NULL), 0);
+    assert_find(f->index, LEVEL_SERIES, NULL, "1|1.1|2\n", STUDY, SERIES, 0x00201209);
+}
+
+/* Two series with the same SOP Instance UIDs: each has all of its own. */
+static void duplicates_in_another_series(void **state)
+{
+    fixture *f = *state;
+    index_file one = {"/a/x.dcbs", 100, "P",   NULL, "N", "1", NULL,
+                      NULL,        "d", "1.1", "CT", "9", 1,   2};
+    index_file other = one;
+    other.path = "/a/y.dcbs", other.mtime_ns = 200, other.series = "1.2";
+    index_file_put(f->index, &one);
+    assert_int_equal(index_file_put(f->index, &other), 2);
+    assert_find(f->index, LEVEL_SERIES, NULL, "1.1|2|4\n1.2|2|4\n", SERIES, 0x00201209, 0x00201208);
+    assert_instances(f->index, NULL,
+                     "/a/x.dcbs#0 9.1\n/a/x.dcbs#1 9.2\n/a/y.dcbs#0 9.1\n/a/y.dcbs#1 9.2\n");
+    /* The first written anew in another file: its newest shows, the other series is as it was. */
+    index_file anew = one;
+    anew.path = "/a/z.dcbs", anew.mtime_ns = 150;
+    assert_int_equal(index_file_put(f->index, &anew), 2);
+    assert_instances(f->index, NULL,
+                     "/a/z.dcbs#0 9.1\n/a/z.dcbs#1 9.2\n/a/y.dcbs#0 9.1\n/a/y.dcbs#1 9.2\n");
+    bool removed = false;
+    assert_int_equal(index_remove_file(f->index, "/a/y.dcbs", &removed, NULL), 0);
     assert_find(f->index, LEVEL_SERIES, NULL, "1.1|2\n", SERIES, 0x00201209);
+}
+
+/* At IMAGE level the series' attributes are those of the instance's own file. */
+static void a_series_in_two_files(void **state)
+{
+    fixture *f = *state;
+    index_file one = {"/a/x.dcbs", 200, "P",   NULL, "N", "1", NULL,
+                      NULL,        "d", "1.1", "CT", "8", 1,   1};
+    index_file other = one;
+    other.path = "/a/y.dcbs", other.mtime_ns = 100, other.modality = "MR", other.sop = "9",
+    other.first = 2;
+    index_file_put(f->index, &one);
+    index_file_put(f->index, &other);
+    assert_find(f->index, LEVEL_SERIES, NULL, "1.1|CT|2\n", SERIES, MODALITY, 0x00201209);
+    assert_find(f->index, LEVEL_IMAGE, NULL, "8.1|CT|2\n9.1|MR|2\n", SOP, MODALITY, 0x00201209);
 }
 
 /* The same StudyInstanceUID under another PatientID is never merged. */
@@ -684,6 +724,8 @@ int main(void)
         TEST(first_instance_of_a_record),
         TEST(duplicates),
         TEST(duplicates_in_another_study),
+        TEST(duplicates_in_another_series),
+        TEST(a_series_in_two_files),
         TEST(patients_are_not_merged),
         TEST(several_series_in_a_file),
         TEST(replaced_and_removed),

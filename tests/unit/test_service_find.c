@@ -12,8 +12,11 @@
 
 #include "dataset_text.h"
 #include "index_backend.h"
+#include "make_series.h"
+#include "series_pool.h"
 #include "service_driver.h"
 #include "sop_classes.h"
+#include "temp_dir.h"
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define P            UID_PATIENT_ROOT_FIND
@@ -238,6 +241,64 @@ static void test_answers(void **state)
             test_run_end(&run);
         }
     }
+}
+
+/* Series attributes in which the slices of a file differ: each instance answers, and matches, with
+   its own; where its file is gone they are empty, and FF01. */
+static void test_series_attributes_by_instance(void **state)
+{
+    (void)state;
+#define ASK(keys) "00080018 UI|00080052 CS IMAGE|0020000D UI 1.2.4|0020000E UI 1.2.5|" keys
+#define ANSWER(status, n, keys)                                                                    \
+    status " 00080018 UI 1.2.3." #n "|00080052 CS IMAGE" AE                                        \
+           "|0020000D UI 1.2.4|0020000E UI 1.2.5|" keys "\n"
+    static const struct {
+        bool gone;
+        const char *identifier, *answers;
+    } rows[] = {
+        {false, ASK("00200011 IS|00200060 CS"),
+         ANSWER("FF00", 1, "00200011 IS 7|00200060 CS L")
+             ANSWER("FF00", 2, "00200011 IS 7|00200060 CS R")
+                 ANSWER("FF00", 3, "00200011 IS 7|00200060 CS")},
+        {false, ASK("00200060 CS R"), ANSWER("FF00", 2, "00200060 CS R")},
+        {false, ASK("00200060 CS L|00201041 DS 2"),
+         ANSWER("FF00", 1, "00200060 CS L|00201041 DS 2")},
+        {false, ASK("00200060 CS B|00201041 DS 2"), ""},
+        {true, ASK("00200011 IS 7|00200060 CS"),
+         ANSWER("FF01", 1, "00200011 IS 7|00200060 CS")
+             ANSWER("FF01", 2, "00200011 IS 7|00200060 CS")
+                 ANSWER("FF01", 3, "00200011 IS 7|00200060 CS")},
+        {true, ASK("00200060 CS L"), ""},
+    };
+    const make_series what = {.nframes = 3,
+                              .elements =
+                                  "\"00201041\":{\"vr\":\"DS\",\"shared\":true,\"Value\":[2]},"
+                                  "\"00200011\":{\"vr\":\"IS\",\"shared\":true,\"Value\":[7]},"
+                                  "\"00200060\":{\"vr\":\"CS\",\"shared\":false,"
+                                  "\"Value\":[[\"L\"],[\"R\"],\"None\"]}"};
+    size_t nbytes = 0;
+    uint8_t *bytes = make_series_bytes(&nbytes, &what);
+    test_archive both;
+    test_archive_create(&both);
+    char *source = path_join(both.folder, "source"), *path = NULL;
+    write_file(source, bytes, nbytes);
+    path = test_archive_add(&both, source, "both.dcbs");
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        if (rows[i].gone)
+            remove(path);
+        series_pool_forget(both.node.series, path);
+        test_run run;
+        test_run_start(&run, &both, &service_find, S, UID_IMPLICIT_LE, rows[i].identifier, NULL);
+        char *answers = collect(&run, UID_IMPLICIT_LE);
+        assert_string_equal(answers, rows[i].answers);
+        assert_int_equal(run.output.command.status, 0x0000);
+        test_run_end(&run);
+        free(answers);
+    }
+    free(bytes);
+    free(source);
+    free(path);
+    test_archive_remove(&both);
 }
 
 /* Several items: any may match, and all are answered (PS3.4 C.2.2.2.6). */
@@ -479,10 +540,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),        cmocka_unit_test(test_sequences),
-        cmocka_unit_test(test_refused),        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_dropped),        cmocka_unit_test(test_describe),
-        cmocka_unit_test(test_index_failures), cmocka_unit_test(test_long_scan),
+        cmocka_unit_test(test_answers),   cmocka_unit_test(test_series_attributes_by_instance),
+        cmocka_unit_test(test_sequences), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_cancel),    cmocka_unit_test(test_dropped),
+        cmocka_unit_test(test_describe),  cmocka_unit_test(test_index_failures),
+        cmocka_unit_test(test_long_scan),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
