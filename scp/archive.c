@@ -65,21 +65,68 @@ static void open_inotify(scp_archive *archive)
 static void find_real_roots(scp_archive *archive)
 {
     for (uint32_t i = 0; i < archive->options->narchives; i++) {
-        const char *path = archive->options->archives[i];
-        char *real = realpath(path, NULL);
-        if (real == NULL && (archive->real_roots[i] != NULL || !archive->scanned))
-            log_event(LOG_ERROR, "archive.folder_missing", LOG_T("path", path),
+        archive_root *root = &archive->archive_roots[i];
+        char *real = realpath(root->path, NULL);
+        if (real == NULL && (root->real != NULL || !archive->scanned))
+            log_event(LOG_ERROR, "archive.folder_missing", LOG_T("path", root->path),
                       LOG_T("reason", strerror(errno)));
-        else if (real != NULL && archive->real_roots[i] == NULL && archive->scanned)
-            log_event(LOG_INFO, "archive.folder_back", LOG_T("path", path));
-        free(archive->real_roots[i]);
-        archive->real_roots[i] = real;
+        else if (real != NULL && root->real == NULL && archive->scanned)
+            log_event(LOG_INFO, "archive.folder_back", LOG_T("path", root->path));
+        free(root->real);
+        root->real = real;
+        root->nseen = root->nkept = 0;
+    }
+}
+
+/* A mount point with nothing mounted has no folders, and at most a note that says so. */
+static bool has_folders(const scp_archive *archive, const char *path)
+{
+    for (const folder *root = archive->roots; root != NULL; root = root->sibling)
+        if (strcmp(root->path, path) == 0)
+            return root->children != NULL;
+    return false;
+}
+
+/* Which archive folders are lost? One in which a file or folder was seen is not, nor one that is
+   the folder that it was: its files were deleted. */
+static void find_lost_roots(scp_archive *archive)
+{
+    for (uint32_t i = 0; i < archive->options->narchives; i++) {
+        archive_root *root = &archive->archive_roots[i];
+        struct stat now;
+        bool there = stat(root->path, &now) == 0 && access(root->path, R_OK | X_OK) == 0;
+        bool same = there && root->before.st_nlink > 0 && now.st_dev == root->before.st_dev &&
+                    now.st_ino == root->before.st_ino;
+        bool lost = root->nseen == 0 && !same && !has_folders(archive, root->path);
+        if (lost && !root->lost)
+            root->lost_ms = archive__now_ms();
+        root->lost = lost;
+        if (there && !lost)
+            root->before = now;
+    }
+}
+
+/* One of which the index knows no file is just empty. */
+static void tell_lost_roots(scp_archive *archive)
+{
+    for (uint32_t i = 0; i < archive->options->narchives; i++) {
+        archive_root *root = &archive->archive_roots[i];
+        root->lost = root->lost && root->nkept > 0;
+        if (!root->lost && root->before.st_nlink == 0 && stat(root->path, &root->before) != 0)
+            root->before.st_nlink = 0;
+        archive->incomplete |= root->lost; /* to see it come back */
+        if (root->lost && root->lost_ms >= archive->scan_start_ms)
+            log_event(LOG_ERROR, "archive.folder_lost", LOG_T("path", root->path),
+                      LOG_U("files", root->nkept),
+                      LOG_U("kept_hours", (uint64_t)archive->tuning.keep_ms / 3600000),
+                      LOG_T("effect", "its files are still found and cannot be retrieved; mount "
+                                      "it again, or take it out of the configuration"));
     }
 }
 
 static void scan(scp_archive *archive)
 {
-    int64_t start_ms = archive__now_ms();
+    int64_t start_ms = archive->scan_start_ms = archive__now_ms();
     archive->nfiles_seen = archive->nfiles_read = 0;
     archive->next_progress_ms = start_ms + 5000;
     archive->incomplete = archive->rescan_now = false;
@@ -90,8 +137,11 @@ static void scan(scp_archive *archive)
     index_begin_batch(archive->index);
     for (uint32_t i = 0; i < archive->options->narchives; i++)
         archive__add_folder(archive, NULL, archive->options->archives[i]);
-    if (!atomic_load(&archive->stopping))
+    if (!atomic_load(&archive->stopping)) {
+        find_lost_roots(archive);
         archive__remove_vanished(archive);
+        tell_lost_roots(archive);
+    }
     end_batch(archive);
     if (!archive->incomplete)
         archive->told_incomplete = false;
@@ -236,9 +286,9 @@ static void free_archive(scp_archive *archive)
     for (uint32_t i = 0; i < archive->nunsettled; i++)
         free(archive->unsettled[i].path);
     free(archive->unsettled);
-    for (uint32_t i = 0; archive->real_roots != NULL && i < archive->options->narchives; i++)
-        free(archive->real_roots[i]);
-    free(archive->real_roots);
+    for (uint32_t i = 0; archive->archive_roots != NULL && i < archive->options->narchives; i++)
+        free(archive->archive_roots[i].real);
+    free(archive->archive_roots);
     pthread_cond_destroy(&archive->changed);
     pthread_mutex_destroy(&archive->lock);
     free(archive);
@@ -286,14 +336,16 @@ int archive_start(scp_archive **out, const scp_options *options, scp_index *inde
     archive->tuning = tuning != NULL ? *tuning : default_tuning;
     archive->inotify_fd = -1;
     archive->stop_fd = eventfd(0, EFD_CLOEXEC);
-    archive->real_roots = calloc(options->narchives + 1, sizeof(char *));
+    archive->archive_roots = calloc(options->narchives + 1, sizeof *archive->archive_roots);
+    for (uint32_t i = 0; archive->archive_roots != NULL && i < options->narchives; i++)
+        archive->archive_roots[i].path = options->archives[i];
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&archive->changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&archive->lock, NULL);
-    int rc = archive->stop_fd < 0 ? errno : archive->real_roots == NULL ? ENOMEM : 0;
+    int rc = archive->stop_fd < 0 ? errno : archive->archive_roots == NULL ? ENOMEM : 0;
     if (rc == 0) {
         scan(archive);
         rc = start_thread(archive);

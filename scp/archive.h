@@ -9,7 +9,13 @@
  *
  * A file is read when it is closed by who wrote it, moved in, or found with another stamp than the
  * index knows. One that cannot be read is reported once, with its reason, and read again when it
- * changes. A file that looks cut off but was written to just now is given time first.
+ * changes. One that ends before its frames do is such a file; where it was written to lately it is
+ * given time first.
+ *
+ * What is deleted leaves the index. But an archive folder that is not there any more, or is another
+ * folder now and has neither files nor folders, is taken for a disk that dropped off: its files
+ * stay in the index, are found, and fail to be retrieved, until the folder is back or keep_ms is
+ * over.
  *
  * Threads: start and stop belong to one thread; the others may be called from any.
  */
@@ -26,12 +32,13 @@ typedef struct archive_tuning {
     uint32_t max_watches; /* folders watched at most; beyond, the folders are scanned regularly */
     uint32_t rescan_ms;   /* how often, where not all can be watched */
     uint32_t settle_ms;   /* a file that cannot be read is judged when unchanged for so long */
+    int64_t keep_ms;      /* how long the files of a lost archive folder stay in the index */
     uint32_t queue_bytes; /* events taken at once */
 } archive_tuning;
 
 #define ARCHIVE_TUNING_INIT                                                                        \
     {                                                                                              \
-        UINT32_MAX, 60000, 2000, 65536                                                             \
+        UINT32_MAX, 60000, 30000, 7 * 86400000LL, 65536                                            \
     }
 
 /* Scans all folders (this may take long; a line in the log every few seconds tells how far it is),

@@ -152,10 +152,6 @@ static void tell_about(const char *path, const dcb_series_info *info, const inde
         log_event(
             LOG_WARN, "file.no_metadata", LOG_T("path", path),
             LOG_T("effect", "served as Secondary Capture with UIDs derived from its content"));
-    if (info->cut_off_frames > 0)
-        log_event(LOG_WARN, "file.cut_off", LOG_T("path", path),
-                  LOG_U("slices", info->cut_off_frames),
-                  LOG_T("effect", "these slices end past the end of the file and cannot be sent"));
     if (nduplicates > 0)
         log_event(
             LOG_WARN, "file.duplicate_instances", LOG_T("path", path),
@@ -189,15 +185,15 @@ static void put_good(scp_archive *archive, const char *path, const file_stamp *s
         tell_about(path, info, record, nduplicates);
 }
 
-/* Some frames can be had from a file that was cut off; where none can, it is a bad file. */
+/* A series of which the end is missing looks like a whole one to who retrieves it. */
 static dcb_status check_whole(dcb_series *series, dcb_error *error)
 {
     const dcb_series_info *info = dcb_series_get_info(series);
-    if (info->cut_off_frames == 0 || info->cut_off_frames < info->nframes)
+    if (info->cut_off_frames == 0)
         return DCB_OK;
     snprintf(error->message, sizeof error->message,
-             "the file is cut off: it ends at byte %llu, before the end of every frame",
-             (unsigned long long)info->file_bytes);
+             "the file is cut off: it ends at byte %llu, before %u of its %u frames; copy it again",
+             (unsigned long long)info->file_bytes, info->cut_off_frames, info->nframes);
     return error->status = DCB_ERR_FORMAT;
 }
 
@@ -212,16 +208,15 @@ static void read_file(scp_archive *archive, const char *path, const file_stamp *
         status = check_whole(series, &cause);
     if (status == DCB_OK)
         status = index_record_create(&record, series, &cause);
-    if (status == DCB_OK && dcb_series_get_info(series)->cut_off_frames > 0 &&
-        may_be_growing(archive, path, stamp)) {
-        log_event(LOG_DEBUG, "file.growing", LOG_T("path", path));
-    } else if (status == DCB_OK) {
+    if (status == DCB_OK) {
         drop_unsettled(archive, path);
         put_good(archive, path, stamp, dcb_series_get_info(series), record);
     } else if (status == DCB_ERR_NO_MEMORY) {
         log_event(LOG_ERROR, "file.not_read", LOG_T("path", path), LOG_T("reason", cause.message));
         archive->incomplete = true; /* not the file's fault */
-    } else if (!may_be_growing(archive, path, stamp)) {
+    } else if (may_be_growing(archive, path, stamp)) {
+        log_event(LOG_DEBUG, "file.growing", LOG_T("path", path), LOG_T("reason", cause.message));
+    } else {
         put_bad(archive, path, stamp, &cause);
     }
     index_record_close(record);
@@ -233,12 +228,17 @@ void archive__file(scp_archive *archive, const char *path, file_news news)
 {
     struct stat st;
     if (stat(path, &st) != 0) {
-        archive__file_gone(archive, path);
+        if (errno == ENOENT || errno == ENOTDIR)
+            archive__file_gone(archive, path);
+        else
+            archive->incomplete = true; /* look again: the disk may come back */
         return;
     }
     if (!S_ISREG(st.st_mode))
         return;
     archive->nfiles_seen++;
+    for (uint32_t i = 0; i < archive->options->narchives; i++)
+        archive->archive_roots[i].nseen += archive__is_below(path, archive->archive_roots[i].path);
     file_stamp stamp = stamp_of(&st);
     bool known = false, bad = false;
     scp_error error = SCP_ERROR_INIT;

@@ -60,7 +60,7 @@ void archive__drop_folders(scp_archive *archive)
     archive__clear_folder_table(&archive->folders);
 }
 
-static bool is_below(const char *path, const char *folder_path)
+bool archive__is_below(const char *path, const char *folder_path)
 {
     size_t length = strlen(folder_path);
     return strncmp(path, folder_path, length) == 0 &&
@@ -77,11 +77,22 @@ static bool forget_file(void *context, const char *path)
 static bool still_there(void *context, const char *path)
 {
     scp_archive *archive = context;
-    bool below = false;
-    for (uint32_t i = 0; i < archive->options->narchives && !below; i++)
-        below = is_below(path, archive->options->archives[i]);
     struct stat st;
-    if (below && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+    int cause = stat(path, &st) == 0 ? 0 : errno;
+    bool there = cause == 0 && S_ISREG(st.st_mode), below = false, lost = false;
+    for (uint32_t i = 0; i < archive->options->narchives; i++) {
+        archive_root *root = &archive->archive_roots[i];
+        if (!archive__is_below(path, root->path))
+            continue;
+        below = true;
+        if (there || !root->lost || archive__now_ms() - root->lost_ms > archive->tuning.keep_ms)
+            continue;
+        lost = true;
+        root->nkept++;
+    }
+    /* A disk that cannot be read says nothing of what is on it. */
+    bool unknown = cause != 0 && cause != ENOENT && cause != ENOTDIR;
+    if (below && (there || lost || unknown))
         return true;
     return forget_file(archive, path);
 }
@@ -161,8 +172,8 @@ static bool link_is_followed(const scp_archive *archive, const char *path)
     char *target = realpath(path, NULL);
     bool followed = target != NULL;
     for (uint32_t i = 0; followed && i < archive->options->narchives; i++) {
-        const char *root = archive->real_roots[i];
-        followed = root == NULL || (!is_below(target, root) && strcmp(target, root) != 0);
+        const char *root = archive->archive_roots[i].real;
+        followed = root == NULL || (!archive__is_below(target, root) && strcmp(target, root) != 0);
     }
     free(target);
     return followed;

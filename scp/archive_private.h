@@ -35,6 +35,17 @@ typedef struct folder_table {
     folder **by_wd, **by_identity;
 } folder_table;
 
+/* An archive folder. */
+typedef struct archive_root {
+    const char *path;   /* the option's */
+    char *real;         /* without links; NULL where it is not there */
+    struct stat before; /* as it was when it was not lost; st_nlink 0: never */
+    uint64_t nseen;     /* files below it, of the scan under way */
+    bool lost;          /* nothing of it can be seen, and that was not so */
+    int64_t lost_ms;    /* since when */
+    uint64_t nkept;     /* files that the scan kept in the index for that */
+} archive_root;
+
 /* A file that could not be read but was written to lately. */
 typedef struct unsettled_file {
     char *path;
@@ -47,7 +58,7 @@ struct scp_archive {
     scp_index *index;
     series_pool *series;
     archive_tuning tuning;
-    char **real_roots; /* the archive folders without links; NULL where one is not there */
+    archive_root *archive_roots; /* options->narchives */
 
     int inotify_fd; /* -1: none to be had */
     uint32_t nwatches;
@@ -66,7 +77,7 @@ struct scp_archive {
     unsettled_file *unsettled;
 
     uint64_t nfiles_seen, nfiles_read; /* of the scan under way */
-    int64_t next_progress_ms;
+    int64_t scan_start_ms, next_progress_ms;
 
     pthread_t thread;
     int stop_fd;
@@ -116,7 +127,9 @@ void archive__add_folder(scp_archive *archive, folder *parent, const char *path)
 void archive__event(scp_archive *archive, const struct inotify_event *event);
 /* Forgets all folders and their watches; the index stays. */
 void archive__drop_folders(scp_archive *archive);
-/* Removes from the index what is no longer in the folders. */
+/* Is the path below the folder, by name? */
+bool archive__is_below(const char *path, const char *folder_path);
+/* Removes from the index what is no longer in the folders, but not what is in a lost one. */
 void archive__remove_vanished(scp_archive *archive);
 
 #endif

@@ -57,7 +57,7 @@ key_source find_key_source(query_level level, uint32_t tag)
     case TAG_QUERY_RETRIEVE_LEVEL:
     case TAG_QUERY_RETRIEVE_VIEW:   /* by extended negotiation only */
     case TAG_RETRIEVE_AE_TITLE:     /* ours, in every answer */
-    case TAG_INSTANCE_AVAILABILITY: /* always ONLINE */
+    case TAG_INSTANCE_AVAILABILITY: /* of the file, not in it */
     case TAG_TIMEZONE_OFFSET:       /* of the request, not a key (C.4.1.1.3.1) */
         return KEY_NONE;
     default:
@@ -203,7 +203,8 @@ static dcb_status put_answers(dcb_dataset *out, const dcb_dataset *keys, const d
 }
 
 static dcb_status fill(dcb_dataset *out, const scp_query *query, const dcb_dataset *record,
-                       const dcb_dataset *file, const char *ae_title, dcb_error *error)
+                       const dcb_dataset *file, const char *availability, const char *ae_title,
+                       dcb_error *error)
 {
     dcb_status status = DCB_OK;
     for (size_t i = 0; status == DCB_OK && i < dcb_dataset_count(query->keys); i++) {
@@ -222,22 +223,22 @@ static dcb_status fill(dcb_dataset *out, const scp_query *query, const dcb_datas
     if (status == DCB_OK)
         status =
             dcb_dataset_put_text(out, TAG_RETRIEVE_AE_TITLE, DCB_VR('A', 'E'), ae_title, error);
-    if (status == DCB_OK && dcb_dataset_find(query->keys, TAG_INSTANCE_AVAILABILITY) != NULL)
-        status =
-            dcb_dataset_put_text(out, TAG_INSTANCE_AVAILABILITY, DCB_VR('C', 'S'), "ONLINE", error);
+    if (status == DCB_OK && availability != NULL)
+        status = dcb_dataset_put_text(out, TAG_INSTANCE_AVAILABILITY, DCB_VR('C', 'S'),
+                                      availability, error);
     return status;
 }
 
 dcb_status find_response_make(uint8_t **bytes, size_t *nbytes, const scp_query *query,
                               const dcb_dataset *record, const dcb_dataset *file,
-                              const char *ae_title, dcb_error *error)
+                              const char *availability, const char *ae_title, dcb_error *error)
 {
     *bytes = NULL;
     *nbytes = 0;
     dcb_dataset *answer = NULL;
     dcb_status status = dcb_dataset_create(&answer, error);
     if (status == DCB_OK)
-        status = fill(answer, query, record, file, ae_title, error);
+        status = fill(answer, query, record, file, availability, ae_title, error);
     /* In the requester's own set where that holds the text, else in ISO_IR 192 (C.4.1.1.3.2). */
     if (status == DCB_OK)
         status = dcb_dataset_from_utf8(

@@ -33,9 +33,10 @@ bool find_has_key(const scp_query *query, key_source source);
 /* Every key is supported for existence and, where it has a value, for matching. */
 bool find_keys_supported(const scp_query *query);
 
-/* The identifier of one answer, encoded; free() *bytes. file may be NULL: its keys stay empty. */
+/* The identifier of one answer, encoded; free() *bytes. file may be NULL: its keys stay empty.
+   availability: of the record's first instance; NULL where that was not asked for. */
 dcb_status find_response_make(uint8_t **bytes, size_t *nbytes, const scp_query *query,
                               const dcb_dataset *record, const dcb_dataset *file,
-                              const char *ae_title, dcb_error *error);
+                              const char *availability, const char *ae_title, dcb_error *error);
 
 #endif

@@ -21,6 +21,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* Records looked at before the association may look for a cancel. */
 #define RECORDS_AT_ONCE 256
@@ -163,11 +164,29 @@ static dcb_dataset *add_own_values(find_operation *op, const dcb_dataset *record
     return NULL;
 }
 
+/* PS3.3 C.4.23.1.1: a file that is known but not there may come back with its disk. */
+static const char *availability(find_operation *op)
+{
+    index_instance instance;
+    scp_error error = SCP_ERROR_INIT;
+    if (dcb_dataset_find(op->query.keys, TAG_INSTANCE_AVAILABILITY) == NULL)
+        return NULL;
+    if (index_cursor_instance(op->cursor, &instance, &error) != 0) {
+        fail_index(op, &error);
+        return NULL;
+    }
+    return access(instance.path, R_OK) == 0 ? "ONLINE" : "UNAVAILABLE";
+}
+
 static bool make_answer(find_operation *op, const dcb_dataset *record, const dcb_dataset *file)
 {
     dcb_error error = DCB_ERROR_INIT;
-    const dcb_status made = find_response_make(&op->identifier, &op->identifier_nbytes, &op->query,
-                                               record, file, op->node->options->ae_title, &error);
+    const char *available = availability(op);
+    if (op->fault.status != 0)
+        return false;
+    const dcb_status made =
+        find_response_make(&op->identifier, &op->identifier_nbytes, &op->query, record, file,
+                           available, op->node->options->ae_title, &error);
     if (made == DCB_ERR_NO_MEMORY) {
         fail_no_memory(op);
     } else if (made != DCB_OK) {

@@ -10,6 +10,7 @@
  * Beyond not crashing, hanging or leaking: a failure has a reason; a message's parts are from
  * contexts with an odd number.
  */
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -48,7 +49,13 @@ static int send_stream(uint16_t port, const uint8_t *bytes, size_t nbytes)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     FUZZ_CHECK(fd >= 0);
     FUZZ_CHECK(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
-    FUZZ_CHECK(connect(fd, (const struct sockaddr *)&address, sizeof address) == 0);
+    /* Ports that others have used up come back. */
+    int refused = connect(fd, (const struct sockaddr *)&address, sizeof address);
+    for (int i = 0; refused != 0 && errno == EADDRNOTAVAIL && i < 6000; i++) {
+        usleep(10000);
+        refused = connect(fd, (const struct sockaddr *)&address, sizeof address);
+    }
+    FUZZ_CHECK(refused == 0);
     FUZZ_CHECK(send(fd, bytes, nbytes, MSG_NOSIGNAL) == (ssize_t)nbytes);
     FUZZ_CHECK(shutdown(fd, SHUT_WR) == 0);
     return fd;

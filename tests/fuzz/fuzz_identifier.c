@@ -21,8 +21,8 @@ static void check_answer(const scp_query *query)
     size_t nbytes = 0;
     dcb_dataset *answer = NULL;
     char level[17];
-    if (find_response_make(&bytes, &nbytes, query, query->keys, query->keys, "FUZZ", NULL) !=
-        DCB_OK)
+    if (find_response_make(&bytes, &nbytes, query, query->keys, query->keys, "ONLINE", "FUZZ",
+                           NULL) != DCB_OK)
         return; /* a value that the request's syntax held and this one cannot */
     FUZZ_CHECK(dcb_dataset_parse(&answer, bytes, nbytes, query->syntax, dictionary_vr, NULL, NULL,
                                  NULL) == DCB_OK);

@@ -230,6 +230,12 @@ static int count_log(fixture *f, const char *event, const char *word)
     return n;
 }
 
+static void wait_for_log(fixture *f, const char *event, const char *word)
+{
+    while (count_log(f, event, word) == 0)
+        assert_true(archive_wait(f->archive, &f->seen, DEADLINE_MS));
+}
+
 /* ---- Tests ---- */
 
 static void the_first_scan(void **state)
@@ -348,7 +354,7 @@ static void a_growing_file_is_given_time(void **state)
     assert_int_equal(write(fd, bytes + nbytes - 10, 10), 10);
     close(fd);
     expect(f, "a.dcbs=1.1 a.dcbs=1.2 sentinel.dcbs=9.1 bad=0");
-    assert_int_equal(count_log(f, "file.bad", "") + count_log(f, "file.cut_off", ""), 0);
+    assert_int_equal(count_log(f, "file.bad", ""), 0);
     free(path);
     free(bytes);
 }
@@ -362,11 +368,10 @@ static void a_file_cut_off_for_good_is_judged(void **state)
     char *path = in_root(f, "a.dcbs");
     start(f);
     write_file(path, bytes, nbytes - 10); /* its first slice is whole */
-    expect(f, "a.dcbs=1.1 a.dcbs=1.2 bad=0");
-    assert_int_equal(count_log(f, "file.cut_off", "slices=1"), 1);
-    write_file(path, bytes, nbytes - 262 - 10);
     expect(f, "bad=1");
-    assert_int_equal(count_log(f, "file.bad", "cut off"), 1);
+    assert_int_equal(count_log(f, "file.bad", "before 1 of its 2 frames"), 1);
+    write_file(path, bytes, nbytes); /* the rest comes after all */
+    expect(f, "a.dcbs=1.1 a.dcbs=1.2 bad=0");
     write_file(path, bytes, 100);
     add(f, "sentinel.dcbs", "9");
     while (count_log(f, "file.bad", "a.dcbs") < 2)
@@ -484,14 +489,55 @@ static void a_lost_archive_folder_comes_back(void **state)
     expect(f, "1.dcbs=1.1 bad=0");
     char *gone = path_join(f->dir, "gone");
     assert_int_equal(rename(f->root, gone), 0);
-    expect(f, "bad=0");
+    wait_for_log(f, "archive.folder_lost", "files=1");
+    expect(f, "1.dcbs=1.1 bad=0"); /* still found */
     assert_int_equal(count_log(f, "archive.folder_missing", f->root), 1);
     assert_int_equal(rename(gone, f->root), 0);
-    free(gone);
-    expect(f, "1.dcbs=1.1 bad=0");
-    assert_int_equal(count_log(f, "archive.folder_back", f->root), 1);
+    wait_for_log(f, "archive.folder_back", f->root);
     add(f, "2.dcbs", "2");
     expect(f, "1.dcbs=1.1 2.dcbs=2.1 bad=0");
+    assert_int_equal(count_log(f, "file.indexed", "1.dcbs"), 1); /* not read again */
+    /* An empty folder in its place: a mount point with nothing mounted, but for a note. */
+    assert_int_equal(rename(f->root, gone), 0);
+    assert_int_equal(mkdir(f->root, 0700), 0);
+    add_garbage(f, "NOT_MOUNTED", "");
+    wait_for_log(f, "archive.folder_lost", "files=2");
+    expect(f, "1.dcbs=1.1 2.dcbs=2.1 bad=0");
+    stop(f);
+    start(f); /* nor does a restart forget */
+    expect(f, "1.dcbs=1.1 2.dcbs=2.1 bad=0");
+    add(f, "3.dcbs", "3"); /* it is in use after all: what is not in it is gone */
+    expect(f, "3.dcbs=3.1 bad=0");
+    free(gone);
+    stop(f);
+    free(f->options.state_dir);
+    f->options.state_dir = state_dir;
+}
+
+/* All files deleted, one by one, is no loss: the folder is the one that it was. Nor is one lost for
+   ever. */
+static void emptied_archive_folders_are_empty(void **state)
+{
+    fixture *f = *state;
+    char *state_dir = f->options.state_dir;
+    f->options.state_dir = path_join(f->dir, "state");
+    f->tuning.rescan_ms = 20;
+    f->tuning.max_watches = 0; /* no events: only scans */
+    add(f, "1.dcbs", "1");
+    start(f);
+    delete (f, "1.dcbs");
+    expect(f, "bad=0");
+    add(f, "2.dcbs", "2");
+    expect(f, "2.dcbs=2.1 bad=0");
+    stop(f);
+    f->tuning.keep_ms = 1;
+    start(f);
+    char *gone = path_join(f->dir, "gone");
+    assert_int_equal(rename(f->root, gone), 0);
+    expect(f, "bad=0");
+    assert_int_equal(rename(gone, f->root), 0);
+    expect(f, "2.dcbs=2.1 bad=0");
+    free(gone);
     stop(f);
     free(f->options.state_dir);
     f->options.state_dir = state_dir;
@@ -554,6 +600,7 @@ int main(void)
         TEST(links),
         TEST(without_enough_watches_it_scans),
         TEST(a_lost_archive_folder_comes_back),
+        TEST(emptied_archive_folders_are_empty),
         TEST(duplicates_are_told),
         TEST(lost_events_mean_a_scan),
         TEST(archive_folders_must_be_there),
