@@ -130,13 +130,19 @@ int ingest__find(ingest_place *out, scp_ingest *ingest, const char *uid, const c
     index_instance found;
     if (index_find_instances(&cursor, ingest->index, &filter, error) != 0)
         return -1;
-    int result = index_cursor_next_instance(cursor, &found, error);
-    if (result == 1) {
-        *out = (ingest_place){.path = strdup(found.path),
-                              .frame = found.frame,
-                              .same_series = strcmp(found.series_instance_uid, series_uid) == 0};
-        if (out->path == NULL)
+    int result = 0;
+    /* The one of the same series goes before one that another series has. */
+    while (!out->same_series && (result = index_cursor_next_instance(cursor, &found, error)) == 1) {
+        const bool same_series = strcmp(found.series_instance_uid, series_uid) == 0;
+        if (out->path != NULL && !same_series)
+            continue;
+        free(out->path);
+        *out = (ingest_place){
+            .path = strdup(found.path), .frame = found.frame, .same_series = same_series};
+        if (out->path == NULL) {
             result = scp_fail(error, "out of memory");
+            break;
+        }
     }
     index_cursor_close(cursor);
     return result < 0 ? -1 : 0;

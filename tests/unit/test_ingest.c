@@ -134,9 +134,13 @@ static uint16_t send_data(fixture *f, const data *d)
 }
 
 /* The instance as the index finds it and the reader gives it; NULL: it is not there. */
-static dcb_frame *fetch(fixture *f, const char *sop, dcb_encoding encoding)
+static dcb_frame *fetch_from(fixture *f, const char *series_uid, const char *sop,
+                             dcb_encoding encoding)
 {
-    const index_filter filter = {.sop_uids = &sop, .nsop_uids = 1};
+    const index_filter filter = {.sop_uids = &sop,
+                                 .nsop_uids = 1,
+                                 .series_uids = &series_uid,
+                                 .nseries_uids = series_uid != NULL};
     index_cursor *cursor = NULL;
     index_instance found;
     dcb_series *series = NULL;
@@ -152,11 +156,16 @@ static dcb_frame *fetch(fixture *f, const char *sop, dcb_encoding encoding)
     return frame;
 }
 
+static dcb_frame *fetch(fixture *f, const char *sop, dcb_encoding encoding)
+{
+    return fetch_from(f, NULL, sop, encoding);
+}
+
 static void check_holds(fixture *f, const data *d)
 {
     size_t nbytes, got_nbytes;
     uint8_t *bytes = encode(&nbytes, d, DCB_SYNTAX_EXPLICIT_LE);
-    dcb_frame *frame = fetch(f, d->sop, DCB_ENCODING_STORED);
+    dcb_frame *frame = fetch_from(f, d->series, d->sop, DCB_ENCODING_STORED);
     assert_non_null(frame);
     const uint8_t *got = dcb_frame_dataset(frame, &got_nbytes);
     assert_int_equal(got_nbytes, nbytes);
@@ -324,6 +333,7 @@ static void test_duplicates(void **state)
     assert_int_equal(send_data(f, &elsewhere), DIMSE_WARNING_DUPLICATE);
     assert_int_equal(count_spool(f, ".dcm"), 3);
     check_holds(f, &elsewhere);
+    check_holds(f, &other); /* each in its series */
 }
 
 /* The same data set in another native encoding is the same instance. */
