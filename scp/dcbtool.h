@@ -16,6 +16,9 @@ int dcbtool_extract(int argc, char **argv);
 int dcbtool_preview(int argc, char **argv);
 int dcbtool_verify(int argc, char **argv);
 int dcbtool_pack(int argc, char **argv);
+int dcbtool_status(int argc, char **argv);
+int dcbtool_query(int argc, char **argv);
+int dcbtool_reindex(int argc, char **argv);
 
 /* One line on standard error. Return what the program is to exit with. */
 int dcbtool_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -24,6 +27,10 @@ int dcbtool_failed(const char *format, ...) __attribute__((format(printf, 1, 2))
 int dcbtool_file_failed(const char *path, const dcb_error *error);
 /* "FILE: frame 3: message (at byte N)". */
 int dcbtool_frame_failed(const char *path, uint32_t frame, const dcb_error *error);
+
+/* What a node's HTTP port answered in place of what was asked for. */
+struct http_endpoint;
+int dcbtool_http_failed(const struct http_endpoint *endpoint, unsigned status, const char *body);
 
 /* ---- What info tells ---- */
 

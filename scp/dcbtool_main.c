@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define COMMAND_NAMES "info, extract, preview, verify, pack, status, query or reindex"
+
 static const char USAGE[] =
     "Usage: dcbtool info FILE [--json]\n"
     "       dcbtool extract FILE [-f N[,N-N]... | --all] [-o DIR]\n"
@@ -13,7 +15,13 @@ static const char USAGE[] =
     "       dcbtool preview FILE [-f N] [--window C,W] [--size PX] -o OUT.png\n"
     "       dcbtool verify FILE|DIR... [--jobs N]\n"
     "       dcbtool pack FILE|DIR... -o DIR [--jobs N]\n"
-    "Looks into DiCube .dcbs files, takes DICOM instances out of them, and makes such files.\n"
+    "       dcbtool status [URL] [--json | --quiet] [--token-file FILE]\n"
+    "       dcbtool query (--archive DIR | --state DIR | -c FILE) [KEY VALUE]... [--json]\n"
+    "                       [--level patient|study|series] [--files]\n"
+    "       dcbtool reindex (--archive DIR [--state DIR] | -c FILE)\n"
+    "       dcbtool reindex URL [--token-file FILE]\n"
+    "Looks into DiCube .dcbs files, takes DICOM instances out of them, makes such files; asks a\n"
+    "node how it is, and its index what there is.\n"
     "\n"
     "info      tells what a file holds: patient, study, series, image, encoding, sections.\n"
     "  --json               the same as one JSON object\n"
@@ -43,6 +51,28 @@ static const char USAGE[] =
     "          syntax. Slices go by place, or by Instance Number. Then a summary.\n"
     "  -o, --output DIR     where to; made if missing; nothing there is replaced\n"
     "  -j, --jobs N         threads that encode [one for each processor]\n"
+    "\n"
+    "status    asks a running node, by its HTTP port (http_port), how it is. Exit status 0: "
+    "ready.\n"
+    "  URL                  [http://127.0.0.1:11180/]\n"
+    "  --json               what /status.json says\n"
+    "  --quiet              only the exit status; wants no token\n"
+    "  --token-file FILE    the node's http_token_file [$DCBSCP_HTTP_TOKEN_FILE]\n"
+    "\n"
+    "query     lists what an archive holds, from its index; a node may run meanwhile. Values are "
+    "as\n"
+    "          in C-FIND: 'doe*', 20260101-20260131.\n"
+    "  --archive DIR        the archive; or --state DIR, its state folder; or -c FILE, dcbscp's\n"
+    "                       configuration\n"
+    "  --level NAME         patient, study or series [study]\n"
+    "  --name, --patient, --date, --accession, --description, --modality, --study, --series VALUE\n"
+    "                       patient's name and ID, study's date, accession number, description,\n"
+    "                       modality, UIDs\n"
+    "  --files              the files of the study or series, one a line\n"
+    "  --json               an array of objects\n"
+    "\n"
+    "reindex   makes the index of an archive anew from its files, where no node runs; with a URL\n"
+    "          the running node reads all files again. Options are dcbscp's own.\n"
     "\n"
     "  --version            print the version and exit\n"
     "  --help               print this and exit\n"
@@ -102,15 +132,13 @@ static int run(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } COMMANDS[] = {{"info", dcbtool_info},
-                    {"extract", dcbtool_extract},
-                    {"preview", dcbtool_preview},
-                    {"verify", dcbtool_verify},
-                    {"pack", dcbtool_pack}};
+    } COMMANDS[] = {{"info", dcbtool_info},       {"extract", dcbtool_extract},
+                    {"preview", dcbtool_preview}, {"verify", dcbtool_verify},
+                    {"pack", dcbtool_pack},       {"status", dcbtool_status},
+                    {"query", dcbtool_query},     {"reindex", dcbtool_reindex}};
 
     if (argc < 2)
-        return dcbtool_usage_error(
-            "a command is missing: info, extract, preview, verify or pack; see dcbtool --help");
+        return dcbtool_usage_error("a command is missing: " COMMAND_NAMES "; see dcbtool --help");
     for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; i++) {
         if (strcmp(argv[1], COMMANDS[i].name) == 0)
             return COMMANDS[i].run(argc - 1, argv + 1);
@@ -125,9 +153,8 @@ static int run(int argc, char **argv)
             return DCBTOOL_OK;
         }
     }
-    return dcbtool_usage_error(
-        "unknown command \"%.40s\": info, extract, preview, verify or pack; see dcbtool --help",
-        argv[1]);
+    return dcbtool_usage_error("unknown command \"%.40s\": " COMMAND_NAMES "; see dcbtool --help",
+                               argv[1]);
 }
 
 int main(int argc, char **argv)

@@ -3,12 +3,26 @@
 #include "index_backend.h"
 #include "index_record.h"
 
-int index_open(scp_index **out, const char *state_dir, scp_error *error)
+static int opened(int result, scp_index **out)
 {
-    int result = index_sqlite_open(out, state_dir, error);
     if (result == 0)
         pthread_mutex_init(&(*out)->write_lock, NULL);
     return result;
+}
+
+int index_open(scp_index **out, const char *state_dir, scp_error *error)
+{
+    return opened(index_sqlite_open(out, state_dir, false, error), out);
+}
+
+int index_open_anew(scp_index **out, const char *state_dir, scp_error *error)
+{
+    return opened(index_sqlite_open(out, state_dir, true, error), out);
+}
+
+int index_open_reading(scp_index **out, const char *state_dir, scp_error *error)
+{
+    return opened(index_sqlite_open_reading(out, state_dir, error), out);
 }
 
 void index_close(scp_index *index)

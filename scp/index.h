@@ -83,6 +83,10 @@ typedef struct index_record index_record; /* what is kept of one file: index_rec
    damaged one is moved out of the way and begun anew, with a line in the log: it is made from the
    files. Fails where the folder cannot be written or another node uses it. */
 int index_open(scp_index **out, const char *state_dir, scp_error *error);
+/* The same, with nothing in it; what was there is kept as index.sqlite.old. */
+int index_open_anew(scp_index **out, const char *state_dir, scp_error *error);
+/* For reading only, also while a node uses it. */
+int index_open_reading(scp_index **out, const char *state_dir, scp_error *error);
 void index_close(scp_index *index);
 int index_get_totals(scp_index *index, index_totals *totals, scp_error *error);
 

@@ -51,6 +51,7 @@ struct index_cursor {
     const index_backend *backend;
 };
 
-int index_sqlite_open(scp_index **out, const char *state_dir, scp_error *error);
+int index_sqlite_open(scp_index **out, const char *state_dir, bool anew, scp_error *error);
+int index_sqlite_open_reading(scp_index **out, const char *state_dir, scp_error *error);
 
 #endif

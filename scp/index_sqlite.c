@@ -336,26 +336,67 @@ static const index_backend sqlite_backend = {
     .cursor_close = sqlite_cursor_close,
 };
 
-int index_sqlite_open(scp_index **out, const char *state_dir, scp_error *error)
+static sqlite_index *create_index(const char *state_dir, scp_error *error)
+{
+    sqlite_index *index = calloc(1, sizeof *index);
+    if (index == NULL) {
+        scp_fail(error, "out of memory for the index");
+        return NULL;
+    }
+    index->base.backend = &sqlite_backend;
+    index->lock_fd = -1;
+    pthread_mutex_init(&index->readers_lock, NULL);
+    if (asprintf(&index->path, "%s/" DATABASE_NAME, state_dir) >= 0)
+        return index;
+    index->path = NULL;
+    sqlite_close(&index->base);
+    scp_fail(error, "out of memory for the index");
+    return NULL;
+}
+
+int index_sqlite_open(scp_index **out, const char *state_dir, bool anew, scp_error *error)
 {
     *out = NULL;
     if (make_state_dir(state_dir, error) != 0)
         return -1;
-    sqlite_index *index = calloc(1, sizeof *index);
+    sqlite_index *index = create_index(state_dir, error);
     if (index == NULL)
-        return scp_fail(error, "out of memory for the index");
-    index->base.backend = &sqlite_backend;
-    index->lock_fd = -1;
-    pthread_mutex_init(&index->readers_lock, NULL);
-    if (asprintf(&index->path, "%s/" DATABASE_NAME, state_dir) < 0) {
-        index->path = NULL;
-        sqlite_close(&index->base);
-        return scp_fail(error, "out of memory for the index");
-    }
-    if (take_lock(index, state_dir, error) != 0 || open_writer(index, error) != 0) {
+        return -1;
+    if (take_lock(index, state_dir, error) != 0 ||
+        (anew && access(index->path, F_OK) == 0 && move_aside(index, error) != 0) ||
+        open_writer(index, error) != 0) {
         sqlite_close(&index->base);
         return -1;
     }
     *out = &index->base;
     return 0;
+}
+
+/* Without lock and writer: a reader of WAL sees a whole state whatever others do. */
+int index_sqlite_open_reading(scp_index **out, const char *state_dir, scp_error *error)
+{
+    *out = NULL;
+    sqlite_index *index = create_index(state_dir, error);
+    sqlite_reader *reader = NULL;
+    char version[16] = "";
+    int result = index != NULL ? 0 : -1;
+    if (result == 0 && access(index->path, R_OK) != 0)
+        result = scp_fail(error, "cannot read the index %s: %s", index->path, strerror(errno));
+    if (result == 0)
+        result = sqlite_reader_take(&reader, index, error);
+    if (result == 0 &&
+        query_text(reader->db, "PRAGMA user_version", version, sizeof version) != SQLITE_OK)
+        result = sqlite_index_fail(index, reader->db, "read", error);
+    else if (result == 0 && strtol(version, NULL, 10) != INDEX_SCHEMA_VERSION)
+        result = scp_fail(error,
+                          "the index %s has version %s, this program uses %d: start its dcbscp, or "
+                          "dcbtool reindex",
+                          index->path, version, INDEX_SCHEMA_VERSION);
+    if (reader != NULL)
+        sqlite_reader_give_back(index, reader);
+    if (result != 0 && index != NULL)
+        sqlite_close(&index->base);
+    else if (result == 0)
+        *out = &index->base;
+    return result;
 }

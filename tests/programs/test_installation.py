@@ -109,7 +109,7 @@ class InstallationTest(unittest.TestCase):
         text = self.help("dcbtool")
         for command in set(re.findall(r"^(?:Usage:|      ) dcbtool ([a-z]+)", text, re.MULTILINE)):
             paragraph = re.search(rf"^{command} +.*?(?=^$)", text, re.MULTILINE | re.DOTALL)
-            flags = set(re.findall(r"^  .*?(--[a-z]+)", paragraph[0] if paragraph else "",
+            flags = set(re.findall(r"^  .*?(--[a-z]+(?:-[a-z]+)*)", paragraph[0] if paragraph else "",
                                    re.MULTILINE))
             self.assertLessEqual(flags, self.completed("dcbtool", command, "--"), command)
 
