@@ -288,36 +288,61 @@ class Crash(StoreTest):
         process.stdout.close()
         process.stderr.close()
 
+    def send_and_end(self, number, how, rows, pause):
+        """Three senders at once, the node ended meanwhile; what was acknowledged: data set bytes
+        by SOP Instance UID."""
+        made = {}
+        for k in range(3):
+            for uid, path in make_instances(self.folder / f"r{number}" / str(k),
+                                            f"1.2.80.{number}.{k}", 40 if rows[k] < 800 else 4,
+                                            rows[k]).items():
+                made[str(path)] = uid
+        process, port, log, reader = self.start()
+        senders = [subprocess.Popen(
+            ["storescu", "-v", "-aec", "DCBSCP", "+sd", "127.0.0.1", port,
+             str(self.folder / f"r{number}" / str(k))], stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, env=stock_environment()) for k in range(3)]
+        pause()
+        process.send_signal(how)
+        outputs = [s.communicate()[0] for s in senders]
+        self.end(process, reader)
+        known = {made[path]: raw_dataset(path) for path in acknowledged(outputs)}
+        shutil.rmtree(self.folder / f"r{number}")
+        return process.returncode, known, log
+
     def test_sigkill_loses_nothing_acknowledged(self):
         rng = random.Random(1)
-        expected = {}  # data set bytes by SOP Instance UID, of all that was acknowledged
-        total = 0
+        expected = {}
         for number in range(ROUNDS):
-            made = {}
-            for k in range(3):
-                study = f"1.2.80.{number}.{k}"
-                # Now and then one that has a file of its own.
-                rows = 800 if rng.random() < 0.1 else rng.choice((8, 40, 200))
-                for uid, path in make_instances(self.folder / f"r{number}" / str(k), study,
-                                                40 if rows < 800 else 4, rows).items():
-                    made[str(path)] = uid
-            process, port, _, reader = self.start()
-            senders = [subprocess.Popen(
-                ["storescu", "-v", "-aec", "DCBSCP", "+sd", "127.0.0.1", port,
-                 str(self.folder / f"r{number}" / str(k))], stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True, env=stock_environment()) for k in range(3)]
-            time.sleep(rng.uniform(0.02, 0.6))
-            process.send_signal(signal.SIGKILL)
-            outputs = [s.communicate()[0] for s in senders]
-            self.end(process, reader)
-            known = acknowledged(outputs)
-            total += len(known)
-            for path in known:
-                expected[made[path]] = raw_dataset(path)
-            shutil.rmtree(self.folder / f"r{number}")
+            # Now and then one that has a file of its own.
+            rows = [800 if rng.random() < 0.1 else rng.choice((8, 40, 200)) for _ in range(3)]
+            _, known, _ = self.send_and_end(number, signal.SIGKILL, rows,
+                                            lambda: time.sleep(rng.uniform(0.02, 0.6)))
+            expected.update(known)
             if number % 10 == 9 or number == ROUNDS - 1:
                 self.check(expected)
-        self.assertGreater(total, ROUNDS)  # else nothing was proved
+        self.assertGreater(len(expected), ROUNDS)  # else nothing was proved
+
+    def test_sigterm_among_stores(self):
+        """It stops by itself, with 0, and what was acknowledged is there."""
+        expected = {}
+
+        def count():
+            return len(list(self.archive.rglob("*.dcm")))
+
+        def one_was_answered():  # of four from three senders
+            end = time.monotonic() + 60
+            while count() <= before + 3 and time.monotonic() < end:
+                time.sleep(0.005)
+
+        for number in range(1000, 1003):
+            before = count()
+            status, known, log = self.send_and_end(number, signal.SIGTERM, [200, 200, 800],
+                                                   one_was_answered)
+            self.assertEqual(status, 0, "".join(log[-20:]))
+            self.assertTrue(known)
+            expected.update(known)
+        self.check(expected)
 
     def check(self, expected):
         process, port, log, reader = self.start()
