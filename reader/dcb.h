@@ -70,7 +70,10 @@ typedef struct dcb_error {
     char message[240]; /* NUL-terminated, no newline */
 } dcb_error;
 
-#define DCB_ERROR_INIT {DCB_OK, UINT64_MAX, ""}
+#define DCB_ERROR_INIT                                                                             \
+    {                                                                                              \
+        DCB_OK, UINT64_MAX, ""                                                                     \
+    }
 
 /* The table's text for a status; never NULL. */
 const char *dcb_status_text(dcb_status status);
@@ -90,13 +93,15 @@ typedef struct dcb_limits {
 } dcb_limits;
 
 #define DCB_LIMITS_INIT                                                                            \
-    {256u << 20, 16u << 20, 1u << 30, 1u << 30, 1u << 20, 64, 16}
+    {                                                                                              \
+        256u << 20, 16u << 20, 1u << 30, 1u << 30, 1u << 20, 64, 16                                \
+    }
 
 /* ---- Encodings ------------------------------------------------------------------------------ */
 
 /* How an instance leaves. STORED passes the codestream through, in Explicit VR Little Endian; the
-   native ones hold decoded pixels; the last hold them losslessly compressed anew, each frame decoded
-   again and compared. What a compression cannot hold is DCB_ERR_ENCODING. */
+   native ones hold decoded pixels; the last hold them losslessly compressed anew, each frame
+   decoded again and compared. What a compression cannot hold is DCB_ERR_ENCODING. */
 typedef enum dcb_encoding {
     DCB_ENCODING_STORED = 0,
     DCB_ENCODING_EXPLICIT_LE = 1, /* 1.2.840.10008.1.2.1 */
@@ -104,11 +109,11 @@ typedef enum dcb_encoding {
     DCB_ENCODING_EXPLICIT_BE = 3, /* 1.2.840.10008.1.2.2 (retired, PS3.5 2016b) */
     DCB_ENCODING_DEFLATED = 4,    /* 1.2.840.10008.1.2.1.99 */
     DCB_ENCODING_HTJ2K = 5,       /* 1.2.840.10008.1.2.4.201 */
-    DCB_ENCODING_J2K = 6,         /* 1.2.840.10008.1.2.4.90; this and the next by a dcb_pixel_codec */
-    DCB_ENCODING_JPEG_LS = 7,     /* 1.2.840.10008.1.2.4.80 */
-    DCB_ENCODING_JPEG = 8,        /* 1.2.840.10008.1.2.4.70: lossless, first-order prediction */
-    DCB_ENCODING_RLE = 9,         /* 1.2.840.10008.1.2.5 */
-    DCB_ENCODING_DEFAULT = 255,   /* in calls: what dcb_open_options.encoding says */
+    DCB_ENCODING_J2K = 6,       /* 1.2.840.10008.1.2.4.90; this and the next by a dcb_pixel_codec */
+    DCB_ENCODING_JPEG_LS = 7,   /* 1.2.840.10008.1.2.4.80 */
+    DCB_ENCODING_JPEG = 8,      /* 1.2.840.10008.1.2.4.70: lossless, first-order prediction */
+    DCB_ENCODING_RLE = 9,       /* 1.2.840.10008.1.2.5 */
+    DCB_ENCODING_DEFAULT = 255, /* in calls: what dcb_open_options.encoding says */
 } dcb_encoding;
 #define DCB_ENCODING_COUNT 5  /* STORED and the native ones */
 #define DCB_ENCODING_END   10 /* all but DEFAULT */
@@ -139,14 +144,14 @@ typedef struct dcb_pixel_shape {
    by any thread. They fail by filling the error and returning another status than DCB_OK. */
 typedef struct dcb_pixel_codec {
     void *context;
-    /* Fills samples, nbytes of them, or fails where the codestream is not of that shape. Colours stay
-       as they are coded, but for JPEG 2000's own component transform, which is undone. */
+    /* Fills samples, nbytes of them, or fails where the codestream is not of that shape. Colours
+       stay as they are coded, but for JPEG 2000's own component transform, which is undone. */
     dcb_status (*decode)(void *context, void *samples, size_t nbytes, const dcb_pixel_shape *shape,
                          const char *transfer_syntax_uid, const void *codestream,
                          size_t codestream_nbytes, dcb_error *error);
-    /* Losslessly; free() *codestream. JPEG 2000 is to transform its components where the Photometric
-       Interpretation is YBR_RCT: samples are RGB then. DCB_ERR_ENCODING: it cannot hold such
-       samples. */
+    /* Losslessly; free() *codestream. JPEG 2000 is to transform its components where the
+       Photometric Interpretation is YBR_RCT: samples are RGB then. DCB_ERR_ENCODING: it cannot hold
+       such samples. */
     dcb_status (*encode)(void *context, uint8_t **codestream, size_t *codestream_nbytes,
                          const void *samples, size_t nbytes, const dcb_pixel_shape *shape,
                          const char *transfer_syntax_uid, dcb_error *error);
@@ -189,7 +194,9 @@ typedef struct dcb_cache_options {
 } dcb_cache_options;
 
 #define DCB_CACHE_OPTIONS_INIT                                                                     \
-    {sizeof(dcb_cache_options), 256u << 20, 0, 0, true}
+    {                                                                                              \
+        sizeof(dcb_cache_options), 256u << 20, 0, 0, true                                          \
+    }
 
 typedef struct dcb_cache_stats {
     uint64_t entries, bytes, budget_bytes;
@@ -205,11 +212,13 @@ void dcb_cache_get_stats(const dcb_cache *cache, dcb_cache_stats *stats);
 /* Drops every entry; frames that callers hold stay valid. */
 void dcb_cache_clear(dcb_cache *cache);
 
-/* ---- Series ----------------------------------------------------------------------------------- */
+/* ---- Series -----------------------------------------------------------------------------------
+ */
 
 typedef struct dcb_series dcb_series;
 
-/* Where the bytes come from, if not from a path: positional, thread-safe, no state between calls. */
+/* Where the bytes come from, if not from a path: positional, thread-safe, no state between calls.
+ */
 typedef struct dcb_source_callbacks {
     void *context;
     uint64_t size; /* of the whole file, fixed while it is open */
@@ -244,14 +253,17 @@ typedef struct dcb_open_options {
 } dcb_open_options;
 
 #define DCB_OPEN_OPTIONS_INIT                                                                      \
-    {sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL,       \
-     false, NULL, NULL, NULL}
+    {                                                                                              \
+        sizeof(dcb_open_options), DCB_LIMITS_INIT, NULL, 0, 0, DCB_ENCODING_STORED, NULL, NULL,    \
+            false, NULL, NULL, NULL                                                                \
+    }
 
 /* Opens a file and reads everything but the frames: container, metadata, pixel header. A single
    DICOM Part 10 file opens too, as a series of one frame, however many are in it: STORED gives its
    bytes as they are; of a compressed one all frames are decoded for the native encodings, and what
-   its data set says of them is set right (pixel_codec). The file must not be changed in place while it is open (replacing it by rename is fine); where it is,
-   calls fail with DCB_ERR_CHANGED. options may be NULL. */
+   its data set says of them is set right (pixel_codec). The file must not be changed in place while
+   it is open (replacing it by rename is fine); where it is, calls fail with DCB_ERR_CHANGED.
+   options may be NULL. */
 dcb_status dcb_series_open(dcb_series **out, const char *path, const dcb_open_options *options,
                            dcb_error *error);
 /* The same from memory that the caller keeps until the last reference is gone. */
@@ -272,7 +284,7 @@ typedef struct dcb_series_cache_stats {
     /* Each encoding counts by itself; queued: to be read ahead, not begun. */
     uint64_t cached_frames, loading_frames, queued_frames;
     uint64_t bytes;
-    uint32_t cache_frames, prefetch_frames; /* as in dcb_open_options */
+    uint32_t cache_frames, prefetch_frames;      /* as in dcb_open_options */
     uint64_t hits, misses, coalesced, evictions; /* as in dcb_cache_stats */
     uint64_t prefetches, prefetches_used, prefetches_wasted;
     int64_t last_access_ms; /* Unix time of the last dcb_series_frame; 0: none yet */
@@ -285,9 +297,9 @@ void dcb_series_clear_cache(dcb_series *series);
 /* How pixels stand in the file (format section 3). */
 typedef struct dcb_pixel_format {
     uint32_t rows, columns;
-    uint16_t samples_per_pixel;  /* components of the codestream */
-    uint16_t bits_allocated;     /* 8, 16 or 32 */
-    uint16_t bits_stored;        /* of the container: equal to bits_allocated in DiCube's files */
+    uint16_t samples_per_pixel; /* components of the codestream */
+    uint16_t bits_allocated;    /* 8, 16 or 32 */
+    uint16_t bits_stored;       /* of the container: equal to bits_allocated in DiCube's files */
     bool is_signed;
     double rescale_slope, rescale_intercept; /* real = stored * slope + intercept */
 } dcb_pixel_format;
@@ -298,32 +310,34 @@ typedef struct dcb_section {
 } dcb_section;
 
 typedef enum dcb_section_kind { /* in the header's order (format section 1) */
-    DCB_SECTION_DICOM_STATUS,
-    DCB_SECTION_DICOMMETA,
-    DCB_SECTION_SPACE,
-    DCB_SECTION_PIXEL_HEADER,
-    DCB_SECTION_FRAME_OFFSETS,
-    DCB_SECTION_FRAME_LENGTHS,
+                                DCB_SECTION_DICOM_STATUS,
+                                DCB_SECTION_DICOMMETA,
+                                DCB_SECTION_SPACE,
+                                DCB_SECTION_PIXEL_HEADER,
+                                DCB_SECTION_FRAME_OFFSETS,
+                                DCB_SECTION_FRAME_LENGTHS,
 } dcb_section_kind;
 #define DCB_SECTION_COUNT 6
 
 typedef struct dcb_series_info {
     uint32_t nframes;
-    const char *dicom_status;     /* format section 1; "consistent" where absent */
+    const char *dicom_status; /* format section 1; "consistent" where absent */
     bool has_meta, has_space;
     const char *series_instance_uid; /* derived from the content where has_meta is false */
     const char *study_instance_uid;
-    uint32_t unattributable;      /* per-slice values left out (format section 2, rule 7) */
-    uint32_t dropped_binaries;    /* elements whose data the writer dropped (rule 8) */
-    uint32_t empty_frames;        /* frames with offset or length 0 */
-    bool lossy_rescale;           /* the writer had to round real values (format section 3) */
-    dcb_pixel_format pixel;       /* rows and columns of the first frame that is not empty */
+    uint32_t unattributable;         /* per-slice values left out (format section 2, rule 7) */
+    uint32_t dropped_binaries;       /* elements whose data the writer dropped (rule 8) */
+    uint32_t invalid_elements;       /* left out, of all slices or of some: no value of their VR */
+    const char *invalid_reason;      /* the first of them and why; NULL: none */
+    uint32_t empty_frames;           /* frames with offset or length 0 */
+    bool lossy_rescale;              /* the writer had to round real values (format section 3) */
+    dcb_pixel_format pixel;          /* rows and columns of the first frame that is not empty */
     uint64_t file_bytes, meta_bytes; /* meta_bytes: JSON after zstd */
     dcb_section sections[DCB_SECTION_COUNT];
-    const char *writer; /* which DiCube wrote the file, as its form tells (format section 4) */
+    const char *writer;      /* which DiCube wrote the file, as its form tells (format section 4) */
     uint32_t cut_off_frames; /* frames that end past the end of the file: they fail */
-    bool has_trailer;    /* our own file: instances are exactly what was taken in (FORMAT.md) */
-    dcb_section trailer; /* to the end of the file */
+    bool has_trailer;        /* our own file: instances are exactly what was taken in (FORMAT.md) */
+    dcb_section trailer;     /* to the end of the file */
 } dcb_series_info;
 
 /* Borrowed: lives as long as the series. */
@@ -362,11 +376,10 @@ void dcb_series_will_need(const dcb_series *series, uint32_t first, uint32_t cou
    containers of bits_allocated, rows * columns * samples_per_pixel of them. reduce drops that many
    HTJ2K resolution levels (0: full size); *format tells the resulting size. free() *samples. */
 dcb_status dcb_series_pixels(void **samples, size_t *nbytes, dcb_pixel_format *format,
-                             dcb_series *series, uint32_t frame, uint32_t reduce,
-                             dcb_error *error);
+                             dcb_series *series, uint32_t frame, uint32_t reduce, dcb_error *error);
 
-/* ---- Data sets -------------------------------------------------------------------------------- */
-
+/* ---- Data sets --------------------------------------------------------------------------------
+ */
 
 /* True for the VRs of PS3.5 table 6.2-1. */
 bool dcb_vr_is_known(dcb_vr vr);
@@ -402,14 +415,14 @@ void dcb_dataset_close(dcb_dataset *dataset);
 dcb_status dcb_dataset_copy(dcb_dataset **out, const dcb_dataset *dataset, dcb_error *error);
 
 /* Parses a bare data set. Group lengths are dropped, elements out of order are sorted (both are
-   common faults of senders), a tag that comes twice is an error. Sequences in UN of undefined length
-   become SQ (PS3.5 6.2.2); encapsulated Pixel Data is DCB_ERR_UNSUPPORTED at its offset. limits
-   bounds depth (max_sequence_depth) and size (max_pixel_bytes); NULL: DCB_LIMITS_INIT. lookup is for
-   implicit encoding; NULL makes every element there UN. Errors are DCB_ERR_DATASET with the
-   element's offset. */
-dcb_status dcb_dataset_parse(dcb_dataset **out, const void *bytes, size_t nbytes,
-                             dcb_syntax syntax, dcb_vr_lookup lookup, void *lookup_context,
-                             const dcb_limits *limits, dcb_error *error);
+   common faults of senders), a tag that comes twice is an error. Sequences in UN of undefined
+   length become SQ (PS3.5 6.2.2); encapsulated Pixel Data is DCB_ERR_UNSUPPORTED at its offset.
+   limits bounds depth (max_sequence_depth) and size (max_pixel_bytes); NULL: DCB_LIMITS_INIT.
+   lookup is for implicit encoding; NULL makes every element there UN. Errors are DCB_ERR_DATASET
+   with the element's offset. */
+dcb_status dcb_dataset_parse(dcb_dataset **out, const void *bytes, size_t nbytes, dcb_syntax syntax,
+                             dcb_vr_lookup lookup, void *lookup_context, const dcb_limits *limits,
+                             dcb_error *error);
 /* Parses what comes before the tag `until` in a data set of a transfer syntax, of which only the
    beginning need be there: elements that are not whole are left out. A deflated data set is
    unpacked, up to 8 MiB. */
@@ -460,15 +473,16 @@ dcb_status dcb_dataset_to_utf8(dcb_dataset *dataset, dcb_error *error);
    (0008,0005) in where it is needed. */
 dcb_status dcb_dataset_from_utf8(dcb_dataset *dataset, const char *charset, dcb_error *error);
 
-/* The DICOM JSON Model of a data set (PS3.18 F.2) in UTF-8; free() *json, which ends with a NUL that
-   nbytes does not count. Text must be UTF-8 already (dcb_dataset_to_utf8); what is not becomes
+/* The DICOM JSON Model of a data set (PS3.18 F.2) in UTF-8; free() *json, which ends with a NUL
+   that nbytes does not count. Text must be UTF-8 already (dcb_dataset_to_utf8); what is not becomes
    U+FFFD. All binary data are InlineBinary. DS and IS are numbers with the digits that they have,
    and strings where they are none; so are SV and UV beyond 2^53, and the NaN and Infinity of FL and
    FD. More than max_nbytes is DCB_ERR_LIMIT. */
 dcb_status dcb_dataset_to_json(char **json, size_t *nbytes, const dcb_dataset *dataset,
                                uint64_t max_nbytes, dcb_error *error);
 
-/* ---- Metadata of a series ---------------------------------------------------------------------- */
+/* ---- Metadata of a series ----------------------------------------------------------------------
+ */
 
 /* In place of a frame's number: only what is the same in all frames. */
 #define DCB_FRAME_SHARED UINT32_MAX
@@ -478,15 +492,16 @@ dcb_status dcb_dataset_to_json(char **json, size_t *nbytes, const dcb_dataset *d
 dcb_status dcb_series_dataset(dcb_dataset **out, dcb_series *series, uint32_t frame, bool utf8,
                               dcb_error *error);
 /* One element of that data set, for a fraction of the price: *out holds it, and beside it the
-   (0008,0005) that its text is in. *shared (may be NULL) tells whether it is the same in all frames.
-   DCB_ERR_NOT_FOUND where the frame has none. */
+   (0008,0005) that its text is in. *shared (may be NULL) tells whether it is the same in all
+   frames. DCB_ERR_NOT_FOUND where the frame has none. */
 dcb_status dcb_series_element(dcb_dataset **out, bool *shared, dcb_series *series, uint32_t frame,
                               uint32_t tag, bool utf8, dcb_error *error);
 /* dcb_dataset_to_json of dcb_series_dataset; the limit is max_meta_bytes. */
 dcb_status dcb_series_json(char **json, size_t *nbytes, dcb_series *series, uint32_t frame,
                            dcb_error *error);
 
-/* ---- Checking --------------------------------------------------------------------------------- */
+/* ---- Checking ---------------------------------------------------------------------------------
+ */
 
 /* In place of a frame's number: the problem is of the whole file. */
 #define DCB_NO_FRAME UINT32_MAX
@@ -572,7 +587,8 @@ dcb_status dcb_writer_commit(dcb_writer *writer, dcb_writer_summary *summary, dc
 void dcb_writer_abort(dcb_writer *writer);
 
 /* The one frame of encapsulated Pixel Data (PS3.5 A.4) in a data set in Explicit VR Little Endian:
-   its fragments joined, without padding after a JPEG or JPEG 2000 end marker. free() *codestream. */
+   its fragments joined, without padding after a JPEG or JPEG 2000 end marker. free() *codestream.
+ */
 dcb_status dcb_encapsulated_frame(uint8_t **codestream, size_t *nbytes, const void *dataset,
                                   size_t dataset_nbytes, dcb_error *error);
 

@@ -55,9 +55,6 @@ static bool is_ignored(uint32_t tag, uint32_t depth)
            tag == DCB_TAG(0x0008, 0x0001);
 }
 
-/* What of an item, or of an item's or group's whole, could not be kept. */
-enum { LOST_SOMETHING = 1, LOST_ESSENTIAL = 2 };
-
 /* A reference without its UID, a code without its value, a table without its data (PS3.3 tables
    10-11, 8.8-1, C.11-1, C.7-9): what is left of such an item is worse than no item. */
 static bool is_essential(uint32_t tag)
@@ -174,8 +171,14 @@ static const dcb__json *find_data(const dcb__json *entry, bool *in_order, bool *
 static dcb_status read_entries(dcb__entries *out, unsigned *lost, const reader *r,
                                const dcb__json *object, uint32_t depth);
 
-/* An item that lost what it is for goes, and so does one of which only empty elements would remain:
-   it says nothing of any slice, and which slices had it is not known either. */
+bool dcb__meta_item_stays(const dcb__entries *item, unsigned lost)
+{
+    bool says_something = lost == 0;
+    for (uint32_t i = 0; i < item->count && !says_something; i++)
+        says_something = item->list[i].kind != DCB_ENTRY_EMPTY;
+    return says_something && (lost & DCB_LOST_ESSENTIAL) == 0;
+}
+
 static dcb_status read_items(dcb__entry *entry, bool *lost, const reader *r, const dcb__json *data,
                              uint32_t depth)
 {
@@ -201,11 +204,7 @@ static dcb_status read_items(dcb__entry *entry, bool *lost, const reader *r, con
         dcb_status status = read_entries(item, &item_lost, r, &data->values[i], depth + 1);
         if (status != DCB_OK)
             return status;
-        bool says_something = item_lost == 0;
-        for (uint32_t k = 0; k < item->count && !says_something; k++)
-            says_something = item->list[k].kind != DCB_ENTRY_EMPTY;
-        says_something = says_something && (item_lost & LOST_ESSENTIAL) == 0;
-        if (says_something)
+        if (dcb__meta_item_stays(item, item_lost))
             entry->nitems++;
         else
             *lost = true;
@@ -300,8 +299,7 @@ static int compare_entries(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* An overlay or curve (PS3.5 7.6) without its data is not one: its group goes. */
-static void remove_group(dcb__entries *entries, uint32_t group)
+void dcb__meta_remove_group(dcb__entries *entries, uint32_t group)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < entries->count; i++)
@@ -310,10 +308,17 @@ static void remove_group(dcb__entries *entries, uint32_t group)
     entries->count = kept;
 }
 
-static bool is_repeating_data(uint32_t tag)
+bool dcb__meta_is_repeating_data(uint32_t tag)
 {
     uint32_t family = tag >> 24;
     return (family == 0x60 || family == 0x50) && (tag & 0xFFFF) == 0x3000;
+}
+
+unsigned dcb__meta_loss(dcb__meta_counts *counts, uint32_t tag, uint32_t depth)
+{
+    if (tag == DCB_TAG(0x0028, 0x3000) && depth == 0)
+        counts->lost_modality_lut = true;
+    return is_essential(tag) ? DCB_LOST_SOMETHING | DCB_LOST_ESSENTIAL : DCB_LOST_SOMETHING;
 }
 
 /* Sorted, and without the groups that lost what they are for. */
@@ -321,7 +326,7 @@ static dcb_status finish_entries(dcb__entries *out, const reader *r, bool in_ord
                                  const uint32_t *lost_groups, uint32_t nlost)
 {
     for (uint32_t i = 0; i < nlost; i++)
-        remove_group(out, lost_groups[i]);
+        dcb__meta_remove_group(out, lost_groups[i]);
     if (in_order)
         return DCB_OK;
     qsort(out->list, out->count, sizeof *out->list, compare_entries);
@@ -360,11 +365,10 @@ static dcb_status read_entries(dcb__entries *out, unsigned *lost, const reader *
         if (status != DCB_OK)
             return status;
         if (!keep) {
-            *lost |= is_essential(tag) ? LOST_SOMETHING | LOST_ESSENTIAL : LOST_SOMETHING;
-            if (is_repeating_data(tag) && nlost < sizeof lost_groups / sizeof *lost_groups)
+            *lost |= dcb__meta_loss(r->counts, tag, depth);
+            if (dcb__meta_is_repeating_data(tag) &&
+                nlost < sizeof lost_groups / sizeof *lost_groups)
                 lost_groups[nlost++] = tag >> 16;
-            if (tag == DCB_TAG(0x0028, 0x3000) && depth == 0)
-                r->counts->lost_modality_lut = true;
             continue;
         }
         in_order = in_order && (out->count == 0 || entry[-1].tag < tag);

@@ -59,12 +59,25 @@ typedef struct dcb__meta_counts {
     bool lost_modality_lut;    /* dropped or unattributable: stored values mean nothing without */
     uint32_t unattributable;   /* elements with per-slice values of unknown order (rule 7) */
     uint32_t dropped_binaries; /* elements whose data the writer dropped (rule 8) */
+    uint32_t invalid_elements; /* elements with a value that their VR cannot hold: meta_prune.h */
 } dcb__meta_counts;
 
 /* root: the whole JSON text. Group lengths, group 0002 and pixel data are left out. */
 dcb_status dcb__meta_read(dcb__entries *out, dcb__meta_counts *counts, dcb__arena *arena,
                           const dcb__json *root, uint32_t nslices, const dcb_limits *limits,
                           dcb_error *error);
+
+/* What of an item or group, or of an item's or group's whole, could not be kept. */
+enum { DCB_LOST_SOMETHING = 1, DCB_LOST_ESSENTIAL = 2 };
+
+/* What it means that an element is left out; a Modality LUT's sequence is marked in counts. */
+unsigned dcb__meta_loss(dcb__meta_counts *counts, uint32_t tag, uint32_t depth);
+/* An item that lost what it is for goes, and so does one of which only empty elements would remain:
+   it says nothing of any slice, and which slices had it is not known either. */
+bool dcb__meta_item_stays(const dcb__entries *item, unsigned lost);
+/* An overlay's or curve's data (PS3.5 7.6): its group is nothing without. */
+bool dcb__meta_is_repeating_data(uint32_t tag);
+void dcb__meta_remove_group(dcb__entries *entries, uint32_t group);
 
 /* ---- meta_entry.c ---- */
 

@@ -8,6 +8,7 @@
 #include "meta_value.h"
 
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -200,6 +201,8 @@ static dcb_status append_float(value_writer *w, const dcb__json *value, unsigned
     uint8_t bytes[8];
     uint64_t bits = 0;
     if (nbytes == 4) {
+        if (isfinite(number) && fabs(number) > FLT_MAX)
+            return fail_value(w, "out of the range of its VR");
         float single = (float)number;
         uint32_t bits32;
         memcpy(&bits32, &single, 4);

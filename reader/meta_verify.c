@@ -241,6 +241,9 @@ dcb_status dcb__meta_verify(const dcb__verifier *verifier, const dcb_series *ser
         dcb__problem(verifier, DCB_NO_FRAME, DCB_ERR_META, c.offset,
                      "dicommeta: slice_count is not the number of frames, %" PRIu32, c.nslices);
     check_elements(&c, elements, 0);
+    if (series->info.invalid_elements > 0)
+        dcb__problem(verifier, DCB_NO_FRAME, DCB_ERR_META, c.offset, "%s (%" PRIu32 " such)",
+                     series->info.invalid_reason, series->info.invalid_elements);
     slice_uid *uids = malloc((size_t)c.nslices * sizeof *uids);
     if (uids == NULL)
         return dcb__fail_no_memory(error, c.nslices * sizeof *uids);

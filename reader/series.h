@@ -43,6 +43,7 @@ struct dcb_series {
     const dcb_pixel_codec *codec; /* NULL: none */
     char dicom_status[64];
     dcb_series_info info;
+    dcb_error invalid_value;   /* the first of the values left out; status DCB_OK: none */
     const char *pixel_problem; /* no instance can be made: why; static text, or NULL */
     bool has_common;
     dcb__codestream common; /* what all frames' main headers should say */

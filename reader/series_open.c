@@ -12,6 +12,7 @@
 #include "exact.h"
 #include "json.h"
 #include "meta.h"
+#include "meta_prune.h"
 #include "pixel_module.h"
 
 /* How many frames are looked at for one that is whole. */
@@ -307,6 +308,9 @@ static void fill_info(dcb_series *series, const dcb__meta_counts *counts,
     info->study_instance_uid = series->model->study_uid;
     info->unattributable = counts->unattributable;
     info->dropped_binaries = counts->dropped_binaries;
+    info->invalid_elements = counts->invalid_elements;
+    if (counts->invalid_elements > 0)
+        info->invalid_reason = series->invalid_value.message;
     info->empty_frames = series->container.empty_frames;
     info->cut_off_frames = series->container.cut_off_frames;
     info->lossy_rescale = module->lossy_rescale;
@@ -319,8 +323,9 @@ static void fill_info(dcb_series *series, const dcb__meta_counts *counts,
         series->pixel_problem = "the writer dropped the data of the Modality LUT";
 }
 
+/* prune: without the values that cannot be written. */
 static dcb_status build(dcb_series *series, dcb__arena *arena, const dcb__json *root,
-                        const dcb__pixel_header *header, dcb_error *error)
+                        const dcb__pixel_header *header, bool prune, dcb_error *error)
 {
     dcb__entries entries = {.arena = arena};
     dcb__meta_counts counts = {0};
@@ -329,6 +334,8 @@ static dcb_status build(dcb_series *series, dcb__arena *arena, const dcb__json *
     dcb_status status = DCB_OK;
     if (root != NULL)
         status = dcb__meta_read(&entries, &counts, arena, root, n, &series->limits, error);
+    if (status == DCB_OK && prune)
+        status = dcb__meta_prune(&entries, n, &counts, &series->invalid_value, error);
     if (status == DCB_OK)
         status = read_shapes(series, &entries, error);
     if (status != DCB_OK)
@@ -359,11 +366,18 @@ static dcb_status read_from_json(dcb_series *series, const dcb__pixel_header *he
     if (series->info.has_meta)
         status = read_meta(&document, series, error);
     if (status == DCB_OK) {
+        const dcb__json *root = document != NULL ? dcb__json_root(document) : NULL;
         dcb__arena arena;
         dcb__arena_init(&arena);
-        status = build(series, &arena, document != NULL ? dcb__json_root(document) : NULL, header,
-                       error);
+        status = build(series, &arena, root, header, false, error);
         dcb__arena_free(&arena);
+        if (status == DCB_ERR_META && root != NULL) {
+            free(series->shapes);
+            series->shapes = NULL;
+            dcb__arena_init(&arena);
+            status = build(series, &arena, root, header, true, error);
+            dcb__arena_free(&arena);
+        }
     }
     dcb__json_close(document);
     return status;

@@ -168,6 +168,10 @@ static void tell_about(const char *path, const dcb_series_info *info, const inde
         log_event(LOG_WARN, "file.slices_left_out", LOG_T("path", path),
                   LOG_U("slices", record->nunusable),
                   LOG_T("reason", record->unusable_reason.message));
+    if (info->invalid_elements > 0)
+        log_event(LOG_WARN, "file.invalid_values", LOG_T("path", path),
+                  LOG_U("elements", info->invalid_elements), LOG_T("reason", info->invalid_reason),
+                  LOG_T("effect", "these values are left out"));
     if (info->unattributable > 0)
         log_event(LOG_DEBUG, "file.values_left_out", LOG_T("path", path),
                   LOG_U("elements", info->unattributable),

@@ -272,6 +272,11 @@ static void print_condition(const info_summary *summary)
                " binary elements dropped by the writer\n",
                series->unattributable, series->dropped_binaries);
     }
+    if (series->invalid_elements > 0) {
+        begin_line("Invalid");
+        printf("%" PRIu32 " element%s left out, the first: %s\n", series->invalid_elements,
+               series->invalid_elements == 1 ? "" : "s", series->invalid_reason);
+    }
     if (series->empty_frames > 0) {
         begin_line("Empty");
         printf("%" PRIu32 " frames\n", series->empty_frames);

@@ -188,8 +188,9 @@ void dcbtool_print_json(const info_summary *summary)
     put_pixel(summary);
     put_geometry(summary);
     put_frames(summary);
-    printf(", \"unattributable\": %" PRIu32 ", \"dropped_binaries\": %" PRIu32,
-           series->unattributable, series->dropped_binaries);
+    printf(", \"unattributable\": %" PRIu32 ", \"dropped_binaries\": %" PRIu32
+           ", \"invalid_elements\": %" PRIu32,
+           series->unattributable, series->dropped_binaries, series->invalid_elements);
     put_sections(summary);
     puts("}");
 }

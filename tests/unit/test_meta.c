@@ -243,18 +243,6 @@ static const struct {
      "dicommeta: element (0010,0020) has a VR that is not of PS3.5 table 6.2-1"},
     {"\"00100020\":{\"vr\":\"LO\",\"shared\":false,\"Value\":[\"a\"]}", DCB_ERR_META,
      "dicommeta: element (0010,0020) has 1 values for 2 slices"},
-    {"\"00100020\":{\"vr\":\"LO\",\"shared\":true,\"Value\":[[\"a\"]]}", DCB_ERR_META,
-     "dicommeta: element (0010,0020) has a value that is neither text nor a number"},
-    {"\"00280008\":{\"vr\":\"US\",\"shared\":true,\"Value\":[65536]}", DCB_ERR_META,
-     "dicommeta: element (0028,0008) has a value that is out of the range of its VR"},
-    {"\"00280008\":{\"vr\":\"US\",\"shared\":true,\"Value\":[1.5]}", DCB_ERR_META,
-     "dicommeta: element (0028,0008) has a value that is not an integer"},
-    {"\"00290001\":{\"vr\":\"FD\",\"shared\":true,\"Value\":[\"x\"]}", DCB_ERR_META,
-     "dicommeta: element (0029,0001) has a value that is not a number"},
-    {"\"00290001\":{\"vr\":\"AT\",\"shared\":true,\"Value\":[\"0010\"]}", DCB_ERR_META,
-     "dicommeta: element (0029,0001) has a value that is not a tag of 8 hex digits"},
-    {"\"00290001\":{\"vr\":\"OB\",\"shared\":true,\"InlineBinary\":\"!!!!\"}", DCB_ERR_META,
-     "dicommeta: element (0029,0001) has a value that is not base64 text"},
     {"\"00290001\":{\"vr\":\"OB\",\"shared\":true,\"Value\":[1]}", DCB_ERR_META,
      "dicommeta: element (0029,0001) has a binary VR and no binary data"},
     {"\"00081140\":{\"vr\":\"SQ\",\"shared\":null,\"Value\":[1]}", DCB_ERR_META,
@@ -277,6 +265,76 @@ static void test_bad_elements(void **state)
         assert_int_equal(make_series_open(&series, &what, NULL, &error), bad_rows[i].status);
         assert_null(series);
         assert_string_equal(error.message, bad_rows[i].message);
+    }
+}
+
+/* Values that their VR cannot hold: what is left, and what is said of the first. */
+static const struct {
+    const char *elements;
+    uint32_t slice;
+    const char *left;
+    uint32_t ninvalid;
+    const char *reason;
+} invalid_rows[] = {
+    {"\"00100020\":{\"vr\":\"LO\",\"shared\":true,\"Value\":[[\"a\"]]}", 0, "", 1,
+     "(0010,0020) has a value that is neither text nor a number"},
+    {"\"00180089\":{\"vr\":\"US\",\"shared\":true,\"Value\":[65536]},"
+     "\"00200010\":{\"vr\":\"SH\",\"shared\":true,\"Value\":[\"kept\"]}",
+     0, "00200010 SH kept", 1, "(0018,0089) has a value that is out of the range of its VR"},
+    {"\"00180089\":{\"vr\":\"US\",\"shared\":true,\"Value\":[1.5]},"
+     "\"0018008A\":{\"vr\":\"FL\",\"shared\":true,\"Value\":[1e39]}",
+     0, "", 2, "(0018,0089) has a value that is not an integer"},
+    {"\"00290001\":{\"vr\":\"FD\",\"shared\":true,\"Value\":[\"x\"]}", 0, "", 1,
+     "(0029,0001) has a value that is not a number"},
+    {"\"00290001\":{\"vr\":\"AT\",\"shared\":true,\"Value\":[\"0010\"]}", 0, "", 1,
+     "(0029,0001) has a value that is not a tag of 8 hex digits"},
+    {"\"00290001\":{\"vr\":\"OB\",\"shared\":true,\"InlineBinary\":\"!!!!\"}", 0, "", 1,
+     "(0029,0001) has a value that is not base64 text"},
+    /* By slice: only that slice's, flat or as lists. */
+    {"\"00180089\":{\"vr\":\"SS\",\"shared\":false,\"Value\":[-32769,8]}", 0, "", 1,
+     "(0018,0089) has a value that is out of the range of its VR"},
+    {"\"00180089\":{\"vr\":\"SS\",\"shared\":false,\"Value\":[[1,32768],[2,3]]},"
+     "\"00180090\":{\"vr\":\"DS\",\"shared\":false,\"Value\":[true,1.5]},"
+     "\"00204000\":{\"vr\":\"LT\",\"shared\":false,\"Value\":[{},\"b\"]}",
+     0, "00204000 LT", 3, "(0018,0089) has a value that is out of the range of its VR"},
+    {"\"00180090\":{\"vr\":\"DS\",\"shared\":false,\"Value\":[true,1.5]},"
+     "\"00204000\":{\"vr\":\"LT\",\"shared\":false,\"Value\":[{},\"b\"]}",
+     1, "00180090 DS 1.5|00204000 LT b", 2,
+     "(0018,0090) has a value that is neither text nor a number"},
+    /* In an item: the element, or the item with it where that is what it is for. */
+    {"\"00081140\":{\"vr\":\"SQ\",\"shared\":null,\"Value\":[{"
+     "\"00081155\":{\"vr\":\"UI\",\"shared\":true,\"Value\":[\"1.2\"]},"
+     "\"00180089\":{\"vr\":\"US\",\"shared\":true,\"Value\":[-1]}}]}",
+     0, "00081140 SQ [00081155 UI 1.2]", 1,
+     "(0018,0089) has a value that is out of the range of its VR"},
+    {"\"00283010\":{\"vr\":\"SQ\",\"shared\":null,\"Value\":[{"
+     "\"00283002\":{\"vr\":\"US\",\"shared\":true,\"Value\":[256,0,70000]},"
+     "\"00283003\":{\"vr\":\"LO\",\"shared\":true,\"Value\":[\"x\"]}}]}",
+     0, "", 1, "(0028,3002) has a value that is out of the range of its VR"},
+    {"\"60000010\":{\"vr\":\"US\",\"shared\":true,\"Value\":[1]},"
+     "\"60003000\":{\"vr\":\"OW\",\"shared\":true,\"InlineBinary\":\"*\"}",
+     0, "", 1, "(6000,3000) has a value that is not base64 text"},
+};
+
+static void test_invalid_values(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof invalid_rows / sizeof *invalid_rows; i++) {
+        dcb_error error = DCB_ERROR_INIT;
+        dcb_series *series = NULL;
+        make_series what = {.elements = invalid_rows[i].elements, .nframes = 2};
+        if (make_series_open(&series, &what, NULL, &error) != DCB_OK)
+            fail_msg("%s: %s", invalid_rows[i].elements, error.message);
+        dcb_dataset *dataset = dataset_of(series, invalid_rows[i].slice);
+        char *text = dataset_to_text(dataset);
+        const dcb_series_info *info = dcb_series_get_info(series);
+        assert_string_equal(text, invalid_rows[i].left);
+        assert_int_equal(info->invalid_elements, invalid_rows[i].ninvalid);
+        assert_string_equal(info->invalid_reason + strlen("dicommeta: element "),
+                            invalid_rows[i].reason);
+        free(text);
+        dcb_dataset_close(dataset);
+        dcb_series_close(series);
     }
 }
 
@@ -397,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_binary_values),
         cmocka_unit_test(test_bad_elements),
+        cmocka_unit_test(test_invalid_values),
         cmocka_unit_test(test_depth_of_sequences),
         cmocka_unit_test(test_root_without_wrapper),
         cmocka_unit_test(test_character_sets),
