@@ -161,15 +161,21 @@ static const char *photometric_for(const char *source, uint16_t samples)
     return "RGB";
 }
 
-/* Indices without their colours are no image: the writer drops tables of over 7680 bytes. */
-static bool has_palette(const module *m)
+/* What is wrong with the palette; NULL: nothing. Indices without their colours are no image, and
+   the writer drops tables of over 7680 bytes; nor do rescaled indices point where they did. */
+static const char *palette_problem(const module *m)
 {
-    for (uint32_t i = 0; i < 3; i++)
-        if (dcb__entry_find(m->entries, DCB_TAG(0x0028, 0x1101) + i) == NULL ||
-            (dcb__entry_find(m->entries, DCB_TAG(0x0028, 0x1201) + i) == NULL &&
-             dcb__entry_find(m->entries, DCB_TAG(0x0028, 0x1221) + i) == NULL))
-            return false;
-    return true;
+    for (uint32_t i = 0; i < 3; i++) {
+        const dcb__entry *descriptor = dcb__entry_find(m->entries, DCB_TAG(0x0028, 0x1101) + i);
+        if (dcb__entry_find(m->entries, DCB_TAG(0x0028, 0x1201) + i) == NULL &&
+            dcb__entry_find(m->entries, DCB_TAG(0x0028, 0x1221) + i) == NULL)
+            return "PALETTE COLOR, and the writer dropped the palette's data";
+        /* set_palette_vr made bytes of three numbers */
+        if (descriptor == NULL ||
+            (descriptor->kind != DCB_ENTRY_RAW && descriptor->kind != DCB_ENTRY_SLICES))
+            return "PALETTE COLOR, and a descriptor of the palette is not three numbers";
+    }
+    return m->out->rescaled ? "PALETTE COLOR, and the writer rescaled the palette's indices" : NULL;
 }
 
 static void put_photometric(module *m)
@@ -190,8 +196,8 @@ static void put_photometric(module *m)
                                   : "images of 2 or of more than 3 samples per pixel";
             return;
         }
-        if (strcmp(term, "PALETTE COLOR") == 0 && !has_palette(m))
-            m->out->problem = "PALETTE COLOR, and the writer dropped the palette's data";
+        const char *problem = strcmp(term, "PALETTE COLOR") == 0 ? palette_problem(m) : NULL;
+        m->out->problem = problem != NULL ? problem : m->out->problem;
         raw[i] = (dcb__raw){(const uint8_t *)term, strlen(term)};
     }
     dcb__entry *place = dcb__entry_place(m->entries, TAG_PHOTOMETRIC, DCB_VR_CS);

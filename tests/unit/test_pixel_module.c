@@ -198,6 +198,21 @@ static const struct {
      "\"00281201\":{\"vr\":\"OW\",\"shared\":true}",
      1, NULL, DCB_ERR_UNSUPPORTED,
      "frame 0: PALETTE COLOR, and the writer dropped the palette's data"},
+#define TABLE(tag)       "\"" tag "\":{\"vr\":\"OW\",\"shared\":true,\"InlineBinary\":\"QUJDRA==\"}"
+#define TABLES           TABLE("00281201") "," TABLE("00281202") "," TABLE("00281203") ","
+#define DESCRIBE(tag, v) "\"" tag "\":{\"vr\":\"US\",\"shared\":true,\"Value\":" v "}"
+#define PALETTE                                                                                    \
+    "\"00280004\":{\"vr\":\"CS\",\"shared\":true,\"Value\":[\"PALETTE COLOR\"]}," TABLES DESCRIBE( \
+        "00281101", "[2,0,16]") "," DESCRIBE("00281102", "[2,0,16]") ","
+    {PALETTE DESCRIBE("00281103", "[2,0]"), 1, NULL, DCB_ERR_UNSUPPORTED,
+     "frame 0: PALETTE COLOR, and a descriptor of the palette is not three numbers"},
+    {PALETTE DESCRIBE("00281103", "[2,70000,16]"), 1, NULL, DCB_ERR_UNSUPPORTED,
+     "frame 0: PALETTE COLOR, and a descriptor of the palette is not three numbers"},
+    {PALETTE DESCRIBE("00281103",
+                      "[2,0,16]") ","
+                                  "\"00281052\":{\"vr\":\"DS\",\"shared\":true,\"Value\":[-5]}",
+     1, NULL, DCB_ERR_UNSUPPORTED,
+     "frame 0: PALETTE COLOR, and the writer rescaled the palette's indices"},
     {"\"00283000\":{\"vr\":\"SQ\",\"shared\":null,\"Value\":["
      "{\"00283006\":{\"vr\":\"OW\",\"shared\":true}}]}",
      1, NULL, DCB_ERR_UNSUPPORTED, "frame 0: the writer dropped the data of the Modality LUT"},
