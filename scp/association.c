@@ -48,11 +48,29 @@ void association_note_traffic(association *a)
 
 /* ---- Receiving ---- */
 
+static void decide_access(association *a)
+{
+    const ul_secure *secure = &a->request->secure;
+    access_caller caller = {.calling_ae_title = a->request->calling_ae_title,
+                            .called_ae_title = a->request->called_ae_title,
+                            .address = a->request->peer_address,
+                            .user = a->request->user,
+                            .is_encrypted = secure->protocol[0] != '\0'};
+    if (secure->subject[0] != '\0')
+        caller.names[caller.nnames++] = secure->subject;
+    for (uint32_t i = 0; i < secure->nnames && caller.nnames < ACCESS_MOST_NAMES; i++)
+        caller.names[caller.nnames++] = secure->names[i];
+    a->access = access_decide(a->options, &caller);
+}
+
 /* Before each request; those of its begin are in force to its end. */
 static void look_at_settings(association *a)
 {
     scp_settings *settings = a->setting.node->settings;
+    const scp_options *before = a->options;
     a->options = settings != NULL ? settings_look(&a->view, settings) : a->setting.node->options;
+    if (before != NULL && a->options != before)
+        decide_access(a);
 }
 
 const ul_context *association_find_context(const association *a, uint8_t id)
@@ -173,6 +191,22 @@ static uint16_t command_for(sop_kind kind)
     }
 }
 
+static uint32_t right_for(uint16_t command_field)
+{
+    switch (command_field) {
+    case DIMSE_C_ECHO_RQ:
+        return ACCESS_ECHO;
+    case DIMSE_C_FIND_RQ:
+        return ACCESS_FIND;
+    case DIMSE_C_GET_RQ:
+        return ACCESS_GET;
+    case DIMSE_C_MOVE_RQ:
+        return ACCESS_MOVE;
+    default:
+        return ACCESS_STORE;
+    }
+}
+
 static const service *find_service(const association *a, uint16_t command_field)
 {
     for (size_t i = 0; i < a->setting.nservices; i++) {
@@ -198,6 +232,8 @@ static request_check check_request(association *a)
     if (command_for(sop_class_kind(context->abstract_syntax)) != command->command_field)
         return (request_check){kind, DIMSE_UNRECOGNIZED_OPERATION,
                                "operation does not belong to the SOP class"};
+    if ((a->access.rights & right_for(command->command_field)) == 0)
+        return (request_check){kind, DIMSE_NOT_AUTHORIZED, a->access.text};
     if (kind->take == NULL)
         return (request_check){kind, 0, ""};
     if (!context->peer_stores)
@@ -291,9 +327,15 @@ static void answer_extended(association *a)
 
 static bool answer_request(association *a, bool full)
 {
+    decide_access(a);
     const negotiation_policy policy = {
-        a->setting.node->options->ae_title, a->options->get_without_role,
-        a->setting.node->ingest != NULL, a->options->store_unknown_sop_classes};
+        .ae_title = a->setting.node->options->ae_title,
+        .get_without_role = a->options->get_without_role,
+        .store = a->setting.node->ingest != NULL,
+        .store_unknown = a->options->store_unknown_sop_classes,
+        .rights = a->access.rights,
+        .access = a->access.text,
+    };
     negotiation_verdict verdict = negotiate(ul_association_request(a->ul), &policy);
     if (verdict.accepted && full)
         verdict = (negotiation_verdict){false, 2, 3, 2, "as many associations as are allowed"};

@@ -9,6 +9,7 @@
 #include "association.h"
 
 #include "activity.h"
+#include "access.h"
 #include "incoming.h"
 #include "settings.h"
 
@@ -20,6 +21,7 @@ struct association {
     const ul_request *request;
     settings_view view;
     const scp_options *options; /* in force for the request that is served */
+    access_decision access;     /* by these */
     uint32_t number;
     uint16_t last_message_id; /* of our sub-operations */
     incoming message;

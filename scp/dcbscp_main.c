@@ -8,6 +8,7 @@
  * Threads: signals go to a thread of their own, so that they interrupt no call of any other; a
  * second one ends the process wherever it stands.
  */
+#include "access.h"
 #include "ahead.h"
 #include "archive.h"
 #include "dictionary.h"
@@ -240,6 +241,7 @@ static int tell_ready(const node_parts *parts, scp_error *error)
               LOG_U("tls_port", tls_port), LOG_T("ae_title", options->ae_title),
               LOG_U("series", totals.series), LOG_U("instances", totals.instances),
               LOG_U("bad_files", totals.bad_files));
+    access_warn_if_closed(options);
     supervisor_tell("READY=1\nSTATUS=serving %" PRIu64 " series, %" PRIu64 " instances",
                     totals.series, totals.instances);
     return 0;

@@ -22,6 +22,7 @@
     X(WARNING_DUPLICATE, 0xB007, "PS3.4 B.2.3", "another instance has this SOP Instance UID")        \
     X(UNABLE_TO_PROCESS, 0xC000, "PS3.4 C.4.1.1.4", "unable to process")                           \
     X(SOP_CLASS_NOT_SUPPORTED, 0x0122, "PS3.7 C.5.6", "SOP class not supported")                   \
+    X(NOT_AUTHORIZED, 0x0124, "PS3.7 annex C", "not authorized")                                   \
     X(UNRECOGNIZED_OPERATION, 0x0211, "PS3.7 C.5.25", "unrecognized operation")                    \
     X(MISTYPED_ARGUMENT, 0x0212, "PS3.7 C.5.13", "mistyped argument")
 

@@ -2,6 +2,7 @@
 /* negotiation.c - the rules of negotiation.h. */
 #include "negotiation.h"
 
+#include "options.h"
 #include "sop_classes.h"
 
 #include <string.h>
@@ -106,14 +107,17 @@ static void answer_service(ul_context *context)
 static void answer_instances(ul_context *context, sop_kind kind, bool has_get,
                              const negotiation_policy *policy)
 {
-    const bool stores = policy->store && (kind == SOP_STORAGE || policy->store_unknown) &&
-                        (context->scu_proposed || !context->role_proposed);
-    const bool receives =
+    const bool for_store = policy->store && (kind == SOP_STORAGE || policy->store_unknown) &&
+                           (context->scu_proposed || !context->role_proposed);
+    const bool for_get =
         has_get && (context->scp_proposed ||
                     (!context->role_proposed && policy->get_without_role && kind == SOP_STORAGE));
+    const bool stores = for_store && (policy->rights & ACCESS_STORE) != 0;
+    const bool receives = for_get && (policy->rights & ACCESS_GET) != 0;
     bool accepted = false;
     if (!stores && !receives) {
-        ul_context_refuse(context, REFUSED_ABSTRACT_SYNTAX);
+        ul_context_refuse(context,
+                          for_store || for_get ? REFUSED_BY_USER : REFUSED_ABSTRACT_SYNTAX);
         return;
     }
     if (receives)
@@ -122,6 +126,16 @@ static void answer_instances(ul_context *context, sop_kind kind, bool has_get,
     if (!accepted && policy->store)
         accepted = accept_first(context, store_syntaxes, COUNT(store_syntaxes), receives);
     context->peer_stores = accepted && stores;
+}
+
+static bool is_allowed(sop_kind kind, const negotiation_policy *policy)
+{
+    const uint32_t right = kind == SOP_VERIFICATION ? ACCESS_ECHO
+                           : kind == SOP_FIND       ? ACCESS_FIND
+                           : kind == SOP_GET        ? ACCESS_GET
+                           : kind == SOP_MOVE       ? ACCESS_MOVE
+                                                    : ACCESS_ALL;
+    return (policy->rights & right) != 0;
 }
 
 static bool is_blank(const char *title)
@@ -143,6 +157,8 @@ negotiation_verdict negotiate(ul_request *request, const negotiation_policy *pol
         return reject(1, 3, "calling AE title is blank");
     if (strcmp(request->called_ae_title, policy->ae_title) != 0)
         return reject(1, 7, "called AE title is not ours");
+    if (policy->rights == 0)
+        return reject(1, 3, policy->access);
     if (request->peer_max_pdu != 0 && request->peer_max_pdu < UL_SMALLEST_PDU)
         return reject(1, 1, "maximum PDU length too small for any data");
 
@@ -152,7 +168,9 @@ negotiation_verdict negotiate(ul_request *request, const negotiation_policy *pol
     for (uint32_t i = 0; i < request->ncontexts; i++) {
         ul_context *context = &request->contexts[i];
         sop_kind kind = sop_class_kind(context->abstract_syntax);
-        if (kind == SOP_VERIFICATION || kind == SOP_FIND || kind == SOP_GET)
+        if (!is_allowed(kind, policy))
+            ul_context_refuse(context, REFUSED_BY_USER);
+        else if (kind == SOP_VERIFICATION || kind == SOP_FIND || kind == SOP_GET)
             answer_service(context);
         else if (kind == SOP_MOVE)
             ul_context_refuse(context, REFUSED_ABSTRACT_SYNTAX);

@@ -16,7 +16,9 @@
  *   that is no service with store_unknown. Each gets the first of the lossless compressed syntaxes,
  *   Explicit LE, Implicit LE, Deflated, Explicit BE, the lossy ones. A context in both roles is
  *   chosen as for C-GET, then by this list.
- * Everything else is refused: 3 for an abstract syntax that we do not take in that role, 4 where no transfer syntax suits, 1 where the roles asked for make no sense.
+ * - of all these, what the caller has a right to; contexts for the rest are refused with 1.
+ * Everything else is refused: 3 for an abstract syntax that we do not take in that role, 4 where no
+ * transfer syntax suits, 1 where the roles asked for make no sense.
  */
 #ifndef NEGOTIATION_H
 #define NEGOTIATION_H
@@ -27,6 +29,8 @@ typedef struct negotiation_policy {
     const char *ae_title; /* ours: the only one that is answered */
     bool get_without_role;
     bool store, store_unknown; /* C-STORE to us; of SOP classes that are not in the standard too */
+    uint32_t rights;           /* access_right, or-ed: contexts for others are refused (1) */
+    const char *access;        /* what gave them, for the log; with no right at all it refuses */
 } negotiation_policy;
 
 typedef struct negotiation_verdict {

@@ -2,6 +2,7 @@
 /* option_parse.c - a setting's text to its value, with what was expected where it is not that. */
 #include "option_parse.h"
 
+#include "network_address.h"
 #include "sop_classes.h"
 
 #include <arpa/inet.h>
@@ -90,6 +91,32 @@ static int parse_word(int *out, const option_row *row, const char *text, scp_err
     return scp_fail(error, "expected %s, not \"%.40s\"", expected, text);
 }
 
+/* The last two words of a set stand for the whole of it and for nothing. */
+static int parse_member(uint32_t *out, const option_row *row, const char *text, scp_error *error)
+{
+    int word = 0, nwords = 0;
+    while (row->words[nwords] != NULL)
+        nwords++;
+    if (parse_word(&word, row, text, error) != 0)
+        return -1;
+    const uint32_t all = ((uint32_t)1 << (nwords - 2)) - 1;
+    if (word == nwords - 2)
+        *out |= all;
+    else if (word < nwords - 2)
+        *out |= (uint32_t)1 << word;
+    return 0;
+}
+
+static int parse_plain_text(char **out, const char *text, scp_error *error)
+{
+    bool good = text[0] != '\0' && strlen(text) < 256;
+    for (const char *at = text; good && *at != '\0'; at++)
+        good = !iscntrl((unsigned char)*at);
+    if (!good)
+        return scp_fail(error, "expected 1 to 255 characters without control characters");
+    return take(out, strdup(text), error);
+}
+
 /* PS3.5 6.2, AE: up to 16 characters of the default repertoire, no backslash, not blank. */
 static int parse_ae_title(char **out, const char *text, scp_error *error)
 {
@@ -124,14 +151,33 @@ static int parse_address(char **out, const char *text, scp_error *error)
 }
 
 /* A host's name is made of letters, digits, '-' and '.' (RFC 1123); '_' is common in containers. */
-static int parse_host(char **out, const char *text, scp_error *error)
+static bool is_host_name(const char *text)
 {
     bool is_name = text[0] != '\0' && text[0] != '-' && text[0] != '.' && strlen(text) < 254;
     for (const char *at = text; is_name && *at != '\0'; at++)
         is_name = isalnum((unsigned char)*at) || strchr("-._", *at) != NULL;
-    if (!is_name && !is_numeric_address(text))
+    return is_name;
+}
+
+static int parse_host(char **out, const char *text, scp_error *error)
+{
+    if (!is_host_name(text) && !is_numeric_address(text))
         return scp_fail(error, "expected a host's name, a numeric address or peer, not \"%.40s\"",
                         text);
+    return take(out, strdup(text), error);
+}
+
+static int parse_network(char **out, const char *text, scp_error *error)
+{
+    const bool is_name = strspn(text, "0123456789./") != strlen(text) && strchr(text, ':') == NULL;
+    if (is_name ? !is_host_name(text) : network_check(text, error) != 0) {
+        if (is_name)
+            scp_fail(error,
+                     "expected an address, a range such as 10.1.0.0/16, or a host's name, "
+                     "not \"%.40s\"",
+                     text);
+        return -1;
+    }
     return take(out, strdup(text), error);
 }
 
@@ -150,6 +196,7 @@ size_t option_size(const option_row *row)
 {
     switch (row->kind) {
     case KIND_NUMBER:
+    case KIND_SET:
         return sizeof(uint32_t);
     case KIND_PORT:
         return sizeof(int32_t);
@@ -165,6 +212,8 @@ size_t option_size(const option_row *row)
     case KIND_AE_TITLE:
     case KIND_HOST:
     case KIND_SYNTAX:
+    case KIND_TEXT:
+    case KIND_NETWORK:
         break;
     }
     return sizeof(char *);
@@ -172,8 +221,7 @@ size_t option_size(const option_row *row)
 
 bool option_is_text(const option_row *row)
 {
-    return row->kind != KIND_NUMBER && row->kind != KIND_PORT && row->kind != KIND_SWITCH &&
-           row->kind != KIND_WORD && row->kind != KIND_RECORD;
+    return row->kind < KIND_NUMBER;
 }
 
 int option_parse_text(void *out, const option_row *row, const char *text, const char *base,
@@ -191,10 +239,16 @@ int option_parse_text(void *out, const option_row *row, const char *text, const 
         return parse_host(out, text, error);
     case KIND_SYNTAX:
         return parse_syntax(out, text, error);
+    case KIND_TEXT:
+        return parse_plain_text(out, text, error);
+    case KIND_NETWORK:
+        return parse_network(out, text, error);
     case KIND_NUMBER:
         return parse_number(out, row, text, error);
     case KIND_PORT:
         return parse_port(out, text, error);
+    case KIND_SET:
+        return parse_member(out, row, text, error);
     case KIND_SWITCH:
         return parse_switch(out, text, error);
     case KIND_WORD:
@@ -203,6 +257,19 @@ int option_parse_text(void *out, const option_row *row, const char *text, const 
         break;
     }
     return scp_fail(error, "expected `name: value` lines, not one value");
+}
+
+static const char *set_text(char buffer[OPTION_TEXT_MAX], const option_row *row, uint32_t members)
+{
+    size_t n = (size_t)snprintf(buffer, OPTION_TEXT_MAX, "[");
+    for (int i = 0; row->words[i] != NULL && n < OPTION_TEXT_MAX; i++) {
+        if (i < 32 && (members >> i & 1) != 0)
+            n += (size_t)snprintf(buffer + n, OPTION_TEXT_MAX - n, "%s%s", n > 1 ? ", " : "",
+                                  row->words[i]);
+    }
+    if (n < OPTION_TEXT_MAX)
+        snprintf(buffer + n, OPTION_TEXT_MAX - n, "]");
+    return buffer;
 }
 
 const char *option_text(char buffer[OPTION_TEXT_MAX], const option_row *row, const void *value)
@@ -216,6 +283,8 @@ const char *option_text(char buffer[OPTION_TEXT_MAX], const option_row *row, con
         return "off";
     if (row->kind == KIND_PORT)
         snprintf(buffer, OPTION_TEXT_MAX, "%" PRId32, *(const int32_t *)value);
+    if (row->kind == KIND_SET)
+        return set_text(buffer, row, *(const uint32_t *)value);
     if (row->kind == KIND_NUMBER)
         snprintf(buffer, OPTION_TEXT_MAX, "%" PRIu32, *(const uint32_t *)value);
     return buffer;

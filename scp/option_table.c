@@ -12,6 +12,7 @@
 #define LIST(kind, member, count)      kind, AT(member), AT(count), 0, 0, NULL, NULL
 #define NUMBER(member, min, max)       KIND_NUMBER, AT(member), 0, min, max, NULL, NULL
 #define WORD(member, words)            KIND_WORD, AT(member), 0, 0, 0, words, NULL
+#define SET(member, words)             KIND_SET, AT(member), 0, 0, 0, words, NULL
 #define RECORDS(member, count, record) KIND_RECORD, AT(member), AT(count), 0, 0, NULL, record
 #define FLAG(flag, argument)           flag, argument
 #define NO_FLAG                        NULL, NULL
@@ -48,6 +49,29 @@ static const option_record DESTINATION = {sizeof(STRUCT), DESTINATION_ROWS,
                                           COUNT(DESTINATION_ROWS)};
 #undef STRUCT
 
+static const char *const RIGHTS[] = {"echo", "find", "get", "move", "store", "all", "none", NULL};
+
+#define STRUCT scp_access_rule
+static const option_row ACCESS_ROWS[] = {
+    {"name", VALUE(KIND_TEXT, name), NULL, NO_FLAG, 0, "how the log calls it"},
+    {"calling", LIST(KIND_TEXT, calling, ncalling), NULL, NO_FLAG, OPTION_FILLED,
+     "the caller's AE title, one of these"},
+    {"addresses", LIST(KIND_NETWORK, addresses, naddresses), NULL, NO_FLAG, OPTION_FILLED,
+     "its address, in one of these ranges or of one of these hosts"},
+    {"called", LIST(KIND_TEXT, called, ncalled), NULL, NO_FLAG, OPTION_FILLED,
+     "the AE title that it calls, one of these"},
+    {"users", LIST(KIND_TEXT, users, nusers), NULL, NO_FLAG, OPTION_FILLED,
+     "the user that it proved to be"},
+    {"certificates", LIST(KIND_TEXT, certificates, ncertificates), NULL, NO_FLAG, OPTION_FILLED,
+     "a name in its certificate"},
+    {"encrypted", VALUE(KIND_SWITCH, encrypted), "false", NO_FLAG, 0, "true: only over TLS"},
+    {"allow", SET(rights, RIGHTS), NULL, NO_FLAG, OPTION_REQUIRED, "what it may then do"},
+    {"destinations", LIST(KIND_TEXT, destinations, ndestinations), NULL, NO_FLAG, OPTION_FILLED,
+     "where it may have instances sent"},
+};
+static const option_record ACCESS_RULE = {sizeof(STRUCT), ACCESS_ROWS, COUNT(ACCESS_ROWS)};
+#undef STRUCT
+
 /* ---- Settings -------------------------------------------------------------------------------- */
 
 #define STRUCT scp_options
@@ -61,6 +85,10 @@ const option_row OPTION_ROWS[] = {
     {"port", NUMBER(port, 0, 65535), "11112", FLAG("port", "N"), 0, "port; 0 for any free one"},
     {"ae_title", VALUE(KIND_AE_TITLE, ae_title), "DCBSCP", FLAG("ae-title", "NAME"), 0,
      "the node's application entity title"},
+    {"access", RECORDS(access, naccess, &ACCESS_RULE), NULL, FLAG("access", "RECORD"),
+     OPTION_RELOADS,
+     "who may do what, the first that matches: {calling: NAME, addresses: CIDR, allow: [echo, "
+     "find, get, move, store], ...}; may be repeated"},
     {"log_level", WORD(log_level, LOG_LEVELS), "info", FLAG("log-level", "error|warn|info|debug"),
      OPTION_RELOADS, "how much is logged to standard error"},
     {"log_format", WORD(log_format, LOG_FORMATS), "text", FLAG("log-format", "text|json"),

@@ -124,7 +124,12 @@ static int set_field(void *record, const option_record *type, const config_value
     seen[row - type->rows] = true;
     if (row->count_offset != 0)
         option_clear(record, row); /* what is given takes the place of the default */
-    return set_value(record, row, field, &below, error);
+    if (set_value(record, row, field, &below, error) != 0)
+        return -1;
+    const bool is_empty = row->count_offset != 0 && *(uint32_t *)at(record, row->count_offset) == 0;
+    if (is_empty && (row->marks & OPTION_FILLED) != 0)
+        return fail_at(&below, field->line, "an empty list; leave it out where any will do", error);
+    return 0;
 }
 
 #define MOST_FIELDS 32
@@ -231,10 +236,23 @@ static int add_item(void *target, const option_row *row, const config_value *val
     return 0;
 }
 
+static int set_members(void *target, const option_row *row, const config_value *list, place *where,
+                       scp_error *error)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        const config_value member = config_item(list, i);
+        if (set_item(at(target, row->offset), row, &member, where, error) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int set_value(void *target, const option_row *row, const config_value *value, place *where,
                      scp_error *error)
 {
     scp_error inner = SCP_ERROR_INIT;
+    if (row->kind == KIND_SET && value->kind == CONFIG_LIST)
+        return set_members(target, row, value, where, error);
     if (row->count_offset != 0) {
         if (value->kind != CONFIG_LIST)
             return add_item(target, row, value, where, error);

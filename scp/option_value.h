@@ -18,13 +18,16 @@ typedef enum option_kind {
     KIND_FILE,   /* the same */
     KIND_ADDRESS,
     KIND_AE_TITLE,
-    KIND_HOST,   /* char *: a name, a numeric address, or "peer" */
-    KIND_SYNTAX, /* char *: a transfer syntax's UID, given by UID or keyword */
-    KIND_NUMBER, /* uint32_t */
-    KIND_PORT,   /* int32_t: -1 for off */
-    KIND_SWITCH, /* bool */
-    KIND_WORD,   /* an enumeration: the word's place in row->words */
-    KIND_RECORD, /* only as a list */
+    KIND_HOST,    /* char *: a name, a numeric address, or "peer" */
+    KIND_SYNTAX,  /* char *: a transfer syntax's UID, given by UID or keyword */
+    KIND_TEXT,    /* char *: 1 to 255 characters, none of them a control character */
+    KIND_NETWORK, /* char *: an address, a range of them, or a host's name */
+    KIND_NUMBER,  /* uint32_t; from here on no kind is a char * */
+    KIND_PORT,    /* int32_t: -1 for off */
+    KIND_SWITCH,  /* bool */
+    KIND_WORD,    /* an enumeration: the word's place in row->words */
+    KIND_SET,     /* uint32_t: any number of row->words, a bit each; also "all" and "none" */
+    KIND_RECORD,  /* only as a list */
 } option_kind;
 
 typedef struct option_row option_row;
@@ -41,7 +44,7 @@ struct option_row {
     size_t offset;
     size_t count_offset;         /* a list; 0: one value */
     uint32_t least, most;        /* KIND_NUMBER */
-    const char *const *words;    /* KIND_WORD; NULL after the last */
+    const char *const *words;    /* KIND_WORD, KIND_SET; NULL after the last */
     const option_record *record; /* KIND_RECORD */
     const char *default_text;    /* NULL: none, an empty list */
     const char *flag;            /* on the command line; NULL: only in the file */
@@ -54,6 +57,7 @@ enum option_marks {
     OPTION_RELOADS = 1,  /* a changed value counts from SIGHUP on; others from the next start */
     OPTION_REQUIRED = 2, /* of a record: it is nothing without */
     OPTION_UNIQUE = 4,   /* of a record: no other in the list has the same */
+    OPTION_FILLED = 8,   /* a list that is given must not be empty: it would seem to mean nobody */
 };
 
 /* Where a value stands, for errors and relative folders. */

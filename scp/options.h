@@ -42,6 +42,36 @@ typedef struct scp_destination {
     uint32_t nprefer;
 } scp_destination;
 
+/* What a caller may ask for. */
+enum access_right {
+    ACCESS_ECHO = 1,
+    ACCESS_FIND = 2,
+    ACCESS_GET = 4,
+    ACCESS_MOVE = 8,
+    ACCESS_STORE = 16,
+    ACCESS_ALL = 31,
+};
+
+/* Who may do what. A rule matches where all that it names does; an empty list names nothing.
+   Patterns have * and ?. */
+typedef struct scp_access_rule {
+    char *name;     /* for the log; NULL: it is told by its number */
+    char **calling; /* AE titles, patterns */
+    uint32_t ncalling;
+    char **addresses; /* ranges (CIDR), or hosts by name */
+    uint32_t naddresses;
+    char **called; /* AE titles, patterns */
+    uint32_t ncalled;
+    char **users; /* names that were proved, patterns */
+    uint32_t nusers;
+    char **certificates; /* a subject or name of the client's certificate, patterns */
+    uint32_t ncertificates;
+    bool encrypted;      /* only over TLS */
+    uint32_t rights;     /* access_right, or-ed; 0: refused */
+    char **destinations; /* of ACCESS_MOVE: AE titles, patterns; none: all */
+    uint32_t ndestinations;
+} scp_access_rule;
+
 typedef struct scp_options {
     char **archives; /* absolute, without trailing slash */
     uint32_t narchives;
@@ -49,6 +79,8 @@ typedef struct scp_options {
     char *bind_address;
     uint32_t port;
     char *ae_title;
+    scp_access_rule *access; /* the first that matches decides */
+    uint32_t naccess;
     log_level log_level;
     log_format log_format;
     uint32_t max_associations;

@@ -2,9 +2,9 @@
 /* reload.c - what is bad changes nothing and says why. */
 #include "reload.h"
 
+#include "access.h"
 #include "log.h"
 #include "node_tls.h"
-#include "supervisor.h"
 
 static int read_again(scp_options *fresh, const scp_reload *reload, const scp_options *now,
                       scp_error *error)
@@ -42,6 +42,7 @@ void reload_run(const scp_reload *reload)
             log_event(LOG_ERROR, "config.rejected", LOG_T("reason", "out of memory"));
         } else {
             log_configure(level, format);
+            access_warn_if_closed(settings_look(&view, reload->settings));
             log_event(LOG_INFO, "config.reloaded", LOG_U("arguments", (uint64_t)reload->argc - 1));
         }
     }

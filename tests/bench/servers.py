@@ -71,7 +71,7 @@ class Dcbscp(Server):
 
     def __init__(self, build, archive, state, host="127.0.0.1", prefix=(), options=()):
         super().__init__([build / "bin/dcbscp", "--archive", archive, "--state", state, "--port",
-                          "0", "--bind", host, "--log-level", "error", *options],
+                          "0", "--bind", host, "--access", "{allow: all}", "--log-level", "error", *options],
                          nodelay=False, prefix=prefix)
         line = self.process.stdout.readline()
         if "listening" not in line:

@@ -20,6 +20,7 @@
 #include "incoming.h"
 #include "log.h"
 #include "negotiation.h"
+#include "options.h"
 #include "ul.h"
 
 #define DATA_LIMIT 4096
@@ -99,7 +100,7 @@ static void read_messages(ul_association *association)
 static void serve(ul_listener *listener)
 {
     static const negotiation_policy policy = {
-        .ae_title = "DCBSCP", .get_without_role = true, .store = true};
+        .ae_title = "DCBSCP", .get_without_role = true, .store = true, .rights = ACCESS_ALL};
     ul_association *association = NULL;
     scp_error error = SCP_ERROR_INIT;
     ul_result result = ul_receive(&association, listener, ignore, NULL, &error);

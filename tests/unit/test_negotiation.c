@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Proposals and the answers that are due. */
 #include "negotiation.h"
+
+#include "options.h"
 #include "sop_classes.h"
 
 #include <setjmp.h>
@@ -129,7 +131,7 @@ static void test_contexts(void **state)
         fill(&contexts[1], 1, UID_VERIFICATION, NONE, implicit, pool[1]);
         fill(&contexts[2], 3, UID_STUDY_ROOT_GET, NONE, implicit, pool[2]);
         ul_request request = make_request(contexts, c->get ? 3 : 2);
-        const negotiation_policy policy = {"DCBSCP", c->without_role, false, false};
+        const negotiation_policy policy = {"DCBSCP", c->without_role, false, false, ACCESS_ALL, ""};
         negotiation_verdict verdict = negotiate(&request, &policy);
         assert_true(verdict.accepted);
         if (contexts[0].result != c->result)
@@ -179,13 +181,55 @@ static void test_storing(void **state)
         fill(&contexts[1], 1, cases[i].get ? UID_STUDY_ROOT_GET : UID_VERIFICATION, NONE, implicit,
              pool[1]);
         ul_request request = make_request(contexts, 2);
-        const negotiation_policy policy = {"DCBSCP", true, true, cases[i].unknown};
+        const negotiation_policy policy = {"DCBSCP", true, true, cases[i].unknown, ACCESS_ALL, ""};
         assert_true(negotiate(&request, &policy).accepted);
         if ((contexts[0].result == 0) != (cases[i].accepted != NULL))
             print_error("case %zu\n", i);
         assert_int_equal(contexts[0].result == 0, cases[i].accepted != NULL);
         assert_string_equal(contexts[0].accepted_syntax,
                             cases[i].accepted != NULL ? cases[i].accepted : "");
+        assert_int_equal(contexts[0].peer_is_scp, cases[i].peer_is_scp);
+        assert_int_equal(contexts[0].peer_stores, cases[i].peer_stores);
+    }
+}
+
+/* A context that only a missing right keeps from being accepted is refused by the user (1). */
+static void test_rights(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *abstract_syntax;
+        int role;
+        uint32_t rights;
+        uint8_t result;
+        bool peer_is_scp, peer_stores;
+    } cases[] = {
+        {UID_VERIFICATION, NONE, ACCESS_ALL & ~ACCESS_ECHO, 1, false, false},
+        {UID_VERIFICATION, NONE, ACCESS_ECHO, 0, false, false},
+        {UID_STUDY_ROOT_FIND, NONE, ACCESS_ALL & ~ACCESS_FIND, 1, false, false},
+        {UID_STUDY_ROOT_FIND, NONE, ACCESS_FIND, 0, false, false},
+        {UID_STUDY_ROOT_GET, NONE, ACCESS_ALL & ~ACCESS_GET, 1, false, false},
+        {UID_STUDY_ROOT_GET, NONE, ACCESS_GET, 0, false, false},
+        {UID_STUDY_ROOT_MOVE, NONE, ACCESS_ALL & ~ACCESS_MOVE, 1, false, false},
+        {CT, SCU, ACCESS_ALL & ~ACCESS_STORE, 1, false, false},
+        {CT, SCU, ACCESS_STORE, 0, false, true},
+        {CT, SCP, ACCESS_ALL & ~ACCESS_GET, 1, false, false},
+        {CT, SCP, ACCESS_GET, 0, true, false},
+        {CT, BOTH, ACCESS_ALL & ~ACCESS_GET, 0, false, true},
+        {CT, BOTH, ACCESS_ALL & ~ACCESS_STORE, 0, true, false},
+        {CT, NONE, ACCESS_FIND, 1, false, false},
+        {PRIVATE, SCU, ACCESS_FIND, 3, false, false},
+    };
+    static const char *const explicit[] = {UID_EXPLICIT_LE, NULL};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ul_context contexts[2];
+        fill(&contexts[0], 5, cases[i].abstract_syntax, cases[i].role, explicit, pool[0]);
+        fill(&contexts[1], 1, UID_STUDY_ROOT_GET, NONE, explicit, pool[1]);
+        ul_request request = make_request(contexts, 2);
+        const negotiation_policy policy = {"DCBSCP", true, true, false, cases[i].rights, ""};
+        assert_true(negotiate(&request, &policy).accepted);
+        if (contexts[0].result != cases[i].result)
+            fail_msg("case %zu: %u", i, contexts[0].result);
         assert_int_equal(contexts[0].peer_is_scp, cases[i].peer_is_scp);
         assert_int_equal(contexts[0].peer_stores, cases[i].peer_stores);
     }
@@ -211,7 +255,13 @@ static void test_rejections(void **state)
         {"WS", "DCBSCP", "1.2.840.10008.3.1.1.2", 0, false, 1, 2},
         {"WS", "DCBSCP", "", 0, false, 1, 2},
     };
-    const negotiation_policy policy = {"DCBSCP", true, false, false};
+    const negotiation_policy policy = {"DCBSCP", true, false, false, ACCESS_ALL, ""};
+    const negotiation_policy nothing = {"DCBSCP", true, false, false, 0, "by rule 7"};
+    ul_request refused = make_request(NULL, 0);
+    negotiation_verdict no = negotiate(&refused, &nothing);
+    assert_false(no.accepted);
+    assert_int_equal(no.result * 100 + no.source * 10 + no.reason, 113);
+    assert_string_equal(no.text, "by rule 7");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ul_request request = make_request(NULL, 0);
         snprintf(request.calling_ae_title, sizeof request.calling_ae_title, "%s", cases[i].calling);
@@ -245,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_contexts), cmocka_unit_test(test_storing),
-        cmocka_unit_test(test_rejections), cmocka_unit_test(test_extended)};
+        cmocka_unit_test(test_rejections), cmocka_unit_test(test_rights),
+        cmocka_unit_test(test_extended)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

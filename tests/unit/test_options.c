@@ -458,6 +458,37 @@ static void shipped_file_holds_the_defaults(void **state)
     options_free(&plain);
 }
 
+/* What is commented out in the shipped file is good as it stands, once it is not. */
+static void shipped_examples_are_good(void **state)
+{
+    (void)state;
+    FILE *file = fopen(SHIPPED_FILE, "rb");
+    assert_non_null(file);
+    char line[256], text[1 << 14] = "";
+    size_t nexamples = 0, n = 0;
+    bool within = false;
+    while (fgets(line, sizeof line, file) != NULL) {
+        bool begins = false;
+        for (size_t i = 0; options_name(i) != NULL && !begins; i++) {
+            const size_t length = strlen(options_name(i));
+            begins = strncmp(line, "# ", 2) == 0 && line[2 + length] == ':' &&
+                     strncmp(line + 2, options_name(i), length) == 0;
+        }
+        within = begins || (within && strncmp(line, "#  ", 3) == 0);
+        nexamples += begins;
+        if (within)
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s", line + 2);
+    }
+    fclose(file);
+    assert_true(nexamples >= 5 && n < sizeof text);
+    write_file(text);
+    scp_options options;
+    parse_well(&options, "-c @");
+    assert_true(options.naccess == 4 && options.ndestinations == 1 && options.narchives == 1);
+    assert_string_equal(options.access[2].destinations[0], "WS*");
+    options_free(&options);
+}
+
 /* Every option of the table stands in the shipped file, at the start of a line or commented out;
    the paragraph before it says where a change waits for the next start. */
 static void shipped_file_is_complete(void **state)
@@ -523,6 +554,7 @@ int main(void)
         cmocka_unit_test(a_file_over_the_limit_is_refused),
         cmocka_unit_test(shipped_file_holds_the_defaults),
         cmocka_unit_test(shipped_file_is_complete),
+        cmocka_unit_test(shipped_examples_are_good),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
