@@ -179,6 +179,12 @@ const char *dcb_frame_sop_instance_uid(const dcb_frame *frame);
 size_t dcb_part10_header(uint8_t to[DCB_PART10_HEADER_MAX], const char *transfer_syntax_uid,
                          const char *sop_class_uid, const char *sop_instance_uid);
 
+/* Some frames (from 0, ascending) of a multi-frame instance whose data set is in Explicit VR Little
+   Endian around its pixels: its Pixel Data cut to them, and what follows it in the data set. What
+   comes before is the caller's to change and to put before it. free() *bytes. */
+dcb_status dcb_frame_extract(uint8_t **bytes, size_t *nbytes, const dcb_frame *source,
+                             const uint32_t *frames, uint32_t nframes, dcb_error *error);
+
 /* ---- The shared cache ------------------------------------------------------------------------ */
 
 /* One for a process: instances of all series under one byte budget, and the threads that read and

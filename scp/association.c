@@ -304,6 +304,16 @@ static ul_result serve(association *a, scp_error *error)
 
 /* ---- From request to end ---- */
 
+/* Negotiated for a SOP class, and so for all its contexts. */
+static void note_relational(ul_request *request, const char *sop_class_uid)
+{
+    for (uint32_t i = 0; i < request->ncontexts; i++) {
+        ul_context *context = &request->contexts[i];
+        context->relational =
+            context->relational || strcmp(context->abstract_syntax, sop_class_uid) == 0;
+    }
+}
+
 static void answer_extended(association *a)
 {
     for (uint32_t i = 0; i < a->request->ncontexts; i++) {
@@ -319,9 +329,12 @@ static void answer_extended(association *a)
             !ul_association_extended_request(a->ul, context->abstract_syntax, &proposed, &nbytes))
             continue;
         uint8_t bytes[8];
-        size_t n = negotiate_extended(bytes, sizeof bytes, context->abstract_syntax, nbytes);
-        if (n > 0)
-            ul_association_extended_answer(a->ul, context->abstract_syntax, bytes, n, NULL);
+        const size_t n =
+            negotiate_extended(bytes, sizeof bytes, context->abstract_syntax, proposed, nbytes);
+        if (n > 0 &&
+            ul_association_extended_answer(a->ul, context->abstract_syntax, bytes, n, NULL) == 0 &&
+            bytes[0] == 1)
+            note_relational(ul_association_request(a->ul), context->abstract_syntax);
     }
 }
 

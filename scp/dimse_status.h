@@ -18,8 +18,13 @@
     X(OUT_OF_RESOURCES_SUBOPERATIONS, 0xA702, "PS3.4 C.4.2.1.5", "cannot perform sub-operations")  \
     X(MOVE_DESTINATION_UNKNOWN, 0xA801, "PS3.4 C.4.2.1.5", "move destination unknown")             \
     X(IDENTIFIER_MISMATCH, 0xA900, "PS3.4 C.4.1.1.4", "identifier does not match the SOP class")   \
+    X(FRAME_NONE_FOUND, 0xAA00, "PS3.4 Y.4.1.1.4", "no requested frame is in the instance")        \
+    X(FRAME_SOP_CLASS, 0xAA01, "PS3.4 Y.4.1.1.4", "no new instance of this SOP class can be made") \
+    X(FRAME_NOT_EXTRACTED, 0xAA02, "PS3.4 Y.4.1.1.4", "frames cannot be extracted")                \
+    X(FRAME_NO_TIMES, 0xAA03, "PS3.4 Y.4.1.1.4", "times were asked for, the frames have none")     \
+    X(FRAME_INVALID_REQUEST, 0xAA04, "PS3.4 Y.4.1.1.4", "invalid request for frames")              \
     X(WARNING_SUBOPERATIONS, 0xB000, "PS3.4 C.4.2.1.5", "one or more sub-operations failed")       \
-    X(WARNING_DUPLICATE, 0xB007, "PS3.4 B.2.3", "another instance has this SOP Instance UID")        \
+    X(WARNING_DUPLICATE, 0xB007, "PS3.4 B.2.3", "another instance has this SOP Instance UID")      \
     X(UNABLE_TO_PROCESS, 0xC000, "PS3.4 C.4.1.1.4", "unable to process")                           \
     X(SOP_CLASS_NOT_SUPPORTED, 0x0122, "PS3.7 C.5.6", "SOP class not supported")                   \
     X(NOT_AUTHORIZED, 0x0124, "PS3.7 annex C", "not authorized")                                   \

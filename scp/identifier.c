@@ -68,8 +68,20 @@ bool query_syntax(dcb_syntax *out, const char *transfer_syntax_uid)
     return false;
 }
 
+const char *query_model_name(query_model model)
+{
+    static const char *const names[] = {[MODEL_NONE] = "NONE",
+                                        [MODEL_PATIENT_ROOT] = "PATIENT",
+                                        [MODEL_STUDY_ROOT] = "STUDY",
+                                        [MODEL_COMPOSITE] = "COMPOSITE",
+                                        [MODEL_WITHOUT_BULK] = "WITHOUT BULK DATA"};
+    return names[model];
+}
+
 void query_clear(scp_query *query)
 {
+    free(query->frames.numbers);
+    query->frames = (query_frames){0};
     dcb_dataset_close(query->keys);
     query->keys = NULL;
     free(query->charset);
@@ -234,7 +246,19 @@ static bool check_retrieved(const scp_query *query, query_fault *fault)
     return true;
 }
 
-static bool check_unique_keys(scp_query *query, query_purpose purpose, query_fault *fault)
+/* PS3.4 C.4.3.2.2.1: above the level, what is there narrows. */
+static bool check_relational(const scp_query *query, int level, query_fault *fault)
+{
+    const query_values *values = &query->unique[level];
+    if (has_wildcard(values) || (level == LEVEL_PATIENT && values->count > 1))
+        return query_fail(fault, DIMSE_IDENTIFIER_MISMATCH, levels[level].unique_tag,
+                          "%s allows no wildcards%s", levels[level].unique_name,
+                          level == LEVEL_PATIENT ? " and one value" : "");
+    return true;
+}
+
+static bool check_unique_keys(scp_query *query, query_purpose purpose, bool relational,
+                              query_fault *fault)
 {
     /* In Study Root PatientID is an attribute of the study and no unique key (table C.6-5). */
     const int top = query->model == MODEL_PATIENT_ROOT ? LEVEL_PATIENT : LEVEL_STUDY;
@@ -242,7 +266,8 @@ static bool check_unique_keys(scp_query *query, query_purpose purpose, query_fau
         query_values *values = &query->unique[level];
         if (!read_values(values, query, level, fault))
             return false;
-        if (level < (int)query->level && !check_single(query, level, fault))
+        if (level < (int)query->level && !(relational ? check_relational(query, level, fault)
+                                                      : check_single(query, level, fault)))
             return false;
         if (level > (int)query->level && values->count > 0)
             return query_fail(fault, DIMSE_IDENTIFIER_MISMATCH, levels[level].unique_tag,
@@ -271,6 +296,11 @@ static bool is_unique_tag(uint32_t tag)
     return false;
 }
 
+static bool is_frame_key(const scp_query *query, uint32_t tag)
+{
+    return query->model == MODEL_COMPOSITE && tag >= TAG_SIMPLE_FRAME_LIST && tag <= TAG_TIME_RANGE;
+}
+
 /* PS3.4 C.4.3.1.3.1: a retrieval has unique keys only. */
 static bool check_retrieve_keys(const scp_query *query, query_fault *fault)
 {
@@ -278,13 +308,104 @@ static bool check_retrieve_keys(const scp_query *query, query_fault *fault)
         const dcb_element *key = dcb_dataset_at(query->keys, i);
         if (key->tag == TAG_SPECIFIC_CHARACTER_SET || key->tag == TAG_QUERY_RETRIEVE_LEVEL ||
             key->tag == TAG_QUERY_RETRIEVE_VIEW || key->tag == TAG_TIMEZONE_OFFSET ||
-            is_unique_tag(key->tag) || element_is_empty(key))
+            is_unique_tag(key->tag) || is_frame_key(query, key->tag) || element_is_empty(key))
             continue;
         return query_fail(fault, DIMSE_IDENTIFIER_MISMATCH, key->tag,
                           "(%04X,%04X) is no unique key: it cannot select instances",
                           (unsigned)(key->tag >> 16), (unsigned)(key->tag & 0xFFFF));
     }
     return true;
+}
+
+/* ---- Composite instances (annexes Y and Z) ---- */
+
+static bool fail_frames(query_fault *fault, uint32_t tag, const char *comment)
+{
+    return query_fail(fault, DIMSE_FRAME_INVALID_REQUEST, tag, "%s", comment);
+}
+
+static uint32_t load32(const uint8_t *from)
+{
+    return (uint32_t)from[0] | (uint32_t)from[1] << 8 | (uint32_t)from[2] << 16 |
+           (uint32_t)from[3] << 24;
+}
+
+/* PS3.4 Y.3.2.1.1 and Y.3.2.1.2: frames ascend; ranges of first, last and step do not overlap. */
+static bool check_frame_numbers(const query_frames *frames)
+{
+    const bool ranges = frames->key == FRAMES_CALCULATED;
+    uint32_t before = 0;
+    for (uint32_t i = 0; i < frames->count; i += ranges ? 3 : 1) {
+        const uint32_t *n = &frames->numbers[i];
+        if (n[0] <= before || (ranges && (n[1] < n[0] || n[2] == 0)))
+            return false;
+        before = ranges ? n[1] : n[0];
+    }
+    return true;
+}
+
+static bool read_frame_numbers(query_frames *out, const dcb_element *key, query_fault *fault)
+{
+    out->key = key->tag == TAG_SIMPLE_FRAME_LIST ? FRAMES_SIMPLE : FRAMES_CALCULATED;
+    out->count = key->nbytes / 4;
+    out->numbers = malloc(key->nbytes + 1u);
+    if (out->numbers == NULL)
+        return fail_no_memory(fault);
+    for (uint32_t i = 0; i < out->count; i++)
+        out->numbers[i] = load32(key->value + (size_t)4 * i);
+    if (key->nbytes % 4 != 0 || (out->key == FRAMES_CALCULATED && out->count % 3 != 0) ||
+        !check_frame_numbers(out))
+        return fail_frames(fault, key->tag, "frame numbers must ascend from 1");
+    return true;
+}
+
+static bool read_time_range(query_frames *out, const dcb_element *key, query_fault *fault)
+{
+    out->key = FRAMES_TIME;
+    if (key->nbytes != 16)
+        return fail_frames(fault, key->tag, "TimeRange has two values");
+    memcpy(&out->from, key->value, 8);
+    memcpy(&out->to, key->value + 8, 8);
+    if (!(out->from <= out->to))
+        return fail_frames(fault, key->tag, "TimeRange ends before it begins");
+    return true;
+}
+
+/* One and only one of the keys of table Y.6-2. */
+static bool read_frames(scp_query *out, query_fault *fault)
+{
+    const dcb_element *found = NULL;
+    for (uint32_t tag = TAG_SIMPLE_FRAME_LIST; tag <= TAG_TIME_RANGE; tag++) {
+        const dcb_element *key = dcb_dataset_find(out->keys, tag);
+        if (key == NULL || key->nbytes == 0 || key->value == NULL)
+            continue;
+        if (found != NULL)
+            return fail_frames(fault, tag, "more than one key tells frames");
+        found = key;
+    }
+    if (found == NULL)
+        return fail_frames(fault, TAG_SIMPLE_FRAME_LIST, "no key tells frames");
+    return found->tag == TAG_TIME_RANGE ? read_time_range(&out->frames, found, fault)
+                                        : read_frame_numbers(&out->frames, found, fault);
+}
+
+static bool read_composite(scp_query *out, query_fault *fault)
+{
+    char level[17] = "";
+    dcb_dataset_get_text(out->keys, TAG_QUERY_RETRIEVE_LEVEL, level, sizeof level);
+    const bool of_frames = out->model == MODEL_COMPOSITE && strcmp(level, "FRAME") == 0;
+    if (!of_frames && strcmp(level, "IMAGE") != 0)
+        return query_fail(fault, DIMSE_IDENTIFIER_MISMATCH, TAG_QUERY_RETRIEVE_LEVEL,
+                          "QueryRetrieveLevel is not IMAGE%s",
+                          out->model == MODEL_COMPOSITE ? " or FRAME" : "");
+    out->level = LEVEL_IMAGE;
+    for (int i = LEVEL_PATIENT; i < QUERY_LEVELS; i++) {
+        if (!read_values(&out->unique[i], out, i, fault) || !check_relational(out, i, fault))
+            return false;
+    }
+    if (of_frames ? !check_single(out, LEVEL_IMAGE, fault) : !check_retrieved(out, fault))
+        return false;
+    return check_retrieve_keys(out, fault) && (!of_frames || read_frames(out, fault));
 }
 
 /* PS3.4 C.2.2.2.6: a sequence key has one item. */
@@ -313,8 +434,12 @@ bool identifier_read(scp_query *out, query_purpose purpose, const service_reques
     if (out->model == MODEL_NONE || (asked == SOP_MOVE ? SOP_GET : asked) != kind)
         return query_fail(fault, DIMSE_SOP_CLASS_NOT_SUPPORTED, 0,
                           "the SOP class does not fit the request");
-    if (!decode(out, request, fault) || !read_level(out, fault) ||
-        !check_unique_keys(out, purpose, fault))
+    if (!decode(out, request, fault))
+        return false;
+    if (out->model == MODEL_COMPOSITE || out->model == MODEL_WITHOUT_BULK)
+        return read_composite(out, fault);
+    if (!read_level(out, fault) ||
+        !check_unique_keys(out, purpose, purpose == QUERY_RETRIEVE && request->relational, fault))
         return false;
     return purpose == QUERY_FIND ? check_sequences(out->keys, fault)
                                  : check_retrieve_keys(out, fault);

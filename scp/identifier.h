@@ -11,6 +11,11 @@
  *   not a unique one, but for PatientID in Study Root, which many senders add: it narrows;
  * - QueryRetrieveView and TimezoneOffsetFromUTC are passed over.
  *
+ * Where relational retrieval was negotiated, the unique keys above the level may be missing, or be
+ * several. Of the composite instance models (annexes Y and Z) SOPInstanceUID is the unique key;
+ * what comes above it narrows. At FRAME level it has one value, and one of three keys tells the
+ * frames.
+ *
  * Threads: a query is a plain value.
  */
 #ifndef IDENTIFIER_H
@@ -34,6 +39,9 @@
 #define TAG_MODALITIES_IN_STUDY    DCB_TAG(0x0008, 0x0061)
 #define TAG_SOP_CLASSES_IN_STUDY   DCB_TAG(0x0008, 0x0062)
 #define TAG_TIMEZONE_OFFSET        DCB_TAG(0x0008, 0x0201)
+#define TAG_SIMPLE_FRAME_LIST      DCB_TAG(0x0008, 0x1161)
+#define TAG_CALCULATED_FRAME_LIST  DCB_TAG(0x0008, 0x1162)
+#define TAG_TIME_RANGE             DCB_TAG(0x0008, 0x1163)
 #define TAG_PATIENT_NAME           DCB_TAG(0x0010, 0x0010)
 #define TAG_PATIENT_ID             DCB_TAG(0x0010, 0x0020)
 #define TAG_STUDY_INSTANCE_UID     DCB_TAG(0x0020, 0x000D)
@@ -49,6 +57,16 @@ typedef struct query_values {
     char *text;
 } query_values;
 
+/* The frames of a FRAME level retrieval (PS3.4 Y.3.2.1), counted from 1. */
+typedef enum frame_key { FRAMES_ALL, FRAMES_SIMPLE, FRAMES_CALCULATED, FRAMES_TIME } frame_key;
+
+typedef struct query_frames {
+    frame_key key;
+    uint32_t count; /* of numbers: frames, or three for each range (first, last, step) */
+    uint32_t *numbers;
+    double from, to; /* FRAMES_TIME: seconds from Content Time, inclusive */
+} query_frames;
+
 typedef struct scp_query {
     query_model model;
     query_level level;
@@ -58,6 +76,7 @@ typedef struct scp_query {
     /* The unique keys by level; in a C-FIND, PatientID only where the model or level asks for
        exactly one. Count 0: not restricted. */
     query_values unique[QUERY_LEVELS];
+    query_frames frames;
 } scp_query;
 
 /* Why a request is refused: what its final response says. */
@@ -74,6 +93,8 @@ bool identifier_read(scp_query *out, query_purpose purpose, const service_reques
                      query_fault *fault);
 void query_clear(scp_query *query);
 
+/* "PATIENT", "STUDY", "COMPOSITE", "WITHOUT BULK DATA". */
+const char *query_model_name(query_model model);
 /* "PATIENT", "STUDY", "SERIES", "IMAGE". */
 const char *query_level_name(query_level level);
 /* The unique key of a level (PS3.4 table C.6-1 to C.6-5). */

@@ -181,12 +181,17 @@ negotiation_verdict negotiate(ul_request *request, const negotiation_policy *pol
 }
 
 size_t negotiate_extended(uint8_t *answer, size_t capacity, const char *sop_class_uid,
-                          size_t proposed_nbytes)
+                          const uint8_t *proposed, size_t proposed_nbytes)
 {
-    sop_kind kind = sop_class_kind(sop_class_uid);
-    if (kind != SOP_FIND && kind != SOP_GET)
+    const sop_kind kind = sop_class_kind(sop_class_uid);
+    const query_model model = sop_class_model(sop_class_uid);
+    const bool retrieves = kind == SOP_GET || kind == SOP_MOVE;
+    if ((kind != SOP_FIND && !retrieves) ||
+        (model != MODEL_PATIENT_ROOT && model != MODEL_STUDY_ROOT))
         return 0;
     size_t n = proposed_nbytes < capacity ? proposed_nbytes : capacity;
     memset(answer, 0, n);
+    if (retrieves && n > 0)
+        answer[0] = proposed[0] == 1;
     return n;
 }

@@ -42,10 +42,11 @@ typedef struct negotiation_verdict {
 /* Answers every context of an acceptable request. */
 negotiation_verdict negotiate(ul_request *request, const negotiation_policy *policy);
 
-/* Our answer to a SOP class's extended negotiation (PS3.4 C.5.1.1 for FIND, C.5.3.1 for GET): as
-   many bytes as were proposed, at most the capacity, 0 (not supported) each. Returns their number;
-   0: no answer is due. */
+/* Our answer to a SOP class's extended negotiation (PS3.4 C.5.1.1 for FIND, C.5.2.1 for MOVE,
+   C.5.3.1 for GET): as many bytes as were proposed, at most the capacity; 1 for relational
+   retrieval where it was asked for, else 0 (not supported) each. Returns their number; 0: no answer
+   is due. */
 size_t negotiate_extended(uint8_t *answer, size_t capacity, const char *sop_class_uid,
-                          size_t proposed_nbytes);
+                          const uint8_t *proposed, size_t proposed_nbytes);
 
 #endif

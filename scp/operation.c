@@ -257,6 +257,7 @@ static void *start(association *a, const service *kind, const ul_context *contex
         .abstract_syntax_uid = context->abstract_syntax,
         .identifier = held ? a->message.data : NULL,
         .identifier_nbytes = held ? a->message.data_nbytes : 0,
+        .relational = context->relational,
     };
     return kind->start(a->setting.node, &peer, &request);
 }

@@ -11,6 +11,7 @@
 #include "retrieval.h"
 
 #include "ahead.h"
+#include "instance_part.h"
 #include "metrics.h"
 #include "series_pool.h"
 #include "sop_classes.h"
@@ -37,13 +38,15 @@ struct retrieval {
     const scp_node *node;
     const ul_request *contexts;
     const instance_list *list;
-    ahead_list *ahead;     /* NULL: none */
-    uint32_t nreleased;    /* files behind us */
-    dcb_encoding encoding; /* of the last instance: the next ones will have it, too */
-    size_t cached;         /* instances before this one are sent, or were in the cache */
-    size_t nbytes;         /* of the last instance */
-    size_t needed;         /* instances before this one are read or the system was told of them */
-    pthread_mutex_t lock;  /* files */
+    ahead_list *ahead;  /* NULL: none */
+    uint32_t nreleased; /* files behind us */
+    retrieval_part part;
+    const scp_query *query; /* NULL: whole instances */
+    dcb_encoding encoding;  /* of the last instance: the next ones will have it, too */
+    size_t cached;          /* instances before this one are sent, or were in the cache */
+    size_t nbytes;          /* of the last instance */
+    size_t needed;          /* instances before this one are read or the system was told of them */
+    pthread_mutex_t lock;   /* files */
     pthread_cond_t opened;
     open_file *files;
 };
@@ -168,18 +171,51 @@ static dcb_status take_frame(dcb_frame **out, dcb_series *series, uint32_t frame
     return status;
 }
 
+/* Another instance than is stored: made in memory, then sent as any other. */
+static void make_part(retrieval_instance *out, const retrieval *r, dcb_series *series, size_t i)
+{
+    const uint32_t frame = instance_list_frame(r->list, i);
+    char uid[UL_UID_SIZE];
+    instance_part part;
+    dcb_error error = DCB_ERROR_INIT;
+    dcb_frame_info info;
+    instance_list_uid(uid, r->list, i);
+    if (!(r->part == RETRIEVAL_HEADERS ? instance_headers(&part, series, frame, uid)
+                                       : instance_frames(&part, series, frame, uid, r->query))) {
+        out->status = part.status;
+        set_failure(out, part.comment, part.reason);
+    } else if (dcb_series_frame_info(&info, part.series, 0, &error) != DCB_OK) {
+        set_reader_failure(out, &error);
+    } else if (choose_context(out, r, &info)) {
+        dcb_status status;
+        do {
+            status = dcb_series_frame(&out->frame, part.series, 0, out->context.encoding, &error);
+        } while (status == DCB_ERR_ENCODING &&
+                 get_context_next(&out->context, r->contexts, info.sop_class_uid,
+                                  info.stored_syntax_uid));
+        if (status != DCB_OK)
+            set_reader_failure(out, &error);
+    }
+    instance_part_close(&part);
+}
+
 /* Instance i, or why it cannot be sent. False where another thread would have to be waited for. */
 static bool make(retrieval_instance *out, retrieval *r, size_t i, bool may_wait)
 {
     const uint32_t frame = instance_list_frame(r->list, i);
     const open_file *file;
     out->frame = NULL;
+    out->status = 0;
     out->comment[0] = out->reason[0] = '\0';
     if (!get_file(&file, r, i, may_wait))
         return false;
     if (file->series == NULL) {
         static const dcb_error no_memory = {DCB_ERR_NO_MEMORY, UINT64_MAX, "for an error"};
         set_reader_failure(out, file->error != NULL ? file->error : &no_memory);
+        return true;
+    }
+    if (r->part != RETRIEVAL_WHOLE) {
+        make_part(out, r, file->series, i);
         return true;
     }
     dcb_frame_info info;
@@ -231,7 +267,7 @@ static const ahead_work work = {make_ahead, drop_made};
 
 static bool decodes(const retrieval *r)
 {
-    return r->encoding != DCB_ENCODING_STORED;
+    return r->part == RETRIEVAL_WHOLE && r->encoding != DCB_ENCODING_STORED;
 }
 
 /* The first instance after i that the cache does not have, as far as that matters. What it has
@@ -272,14 +308,15 @@ static void look_at_first(retrieval *r)
     dcb_frame_info info;
     const open_file *file;
     get_file(&file, r, 0, true);
-    if (file->series != NULL && examine(&first, &info, r, file->series, 0))
+    if (r->part == RETRIEVAL_WHOLE && file->series != NULL &&
+        examine(&first, &info, r, file->series, 0))
         r->encoding = first.context.encoding;
 }
 
 /* Lets the system read what workers do not. */
 static void tell_needs(retrieval *r, size_t i)
 {
-    if (decodes(r) || i + NEEDED_SOON / 2 < r->needed)
+    if (r->part == RETRIEVAL_HEADERS || decodes(r) || i + NEEDED_SOON / 2 < r->needed)
         return;
     const uint32_t number = instance_list_file(r->list, i);
     const open_file *file;
@@ -355,6 +392,14 @@ retrieval *retrieval_create(const scp_node *node, const ul_request *contexts,
     if (node->ahead != NULL && list->count > 1)
         r->ahead = ahead_list_open(node->ahead, &work, r);
     return r;
+}
+
+void retrieval_set_query(retrieval *r, const scp_query *query)
+{
+    r->query = query;
+    r->part = query->model == MODEL_WITHOUT_BULK ? RETRIEVAL_HEADERS
+              : query->frames.key != FRAMES_ALL  ? RETRIEVAL_FRAMES
+                                                 : RETRIEVAL_WHOLE;
 }
 
 void retrieval_close(retrieval *r)

@@ -69,6 +69,9 @@ void retrieve_begin(retrieve *r, const char *name, const scp_node *node, const s
     r->is_read = identifier_read(&r->query, QUERY_RETRIEVE, request, &r->fault);
     if (r->is_read)
         list_instances(r);
+    if (r->is_read && r->fault.status == 0 && r->query.frames.key != FRAMES_ALL &&
+        r->list.count == 0)
+        query_fail(&r->fault, DIMSE_FRAME_NONE_FOUND, TAG_SOP_INSTANCE_UID, "no such instance");
 }
 
 void retrieve_clear(retrieve *r)
@@ -239,10 +242,9 @@ void retrieve_describe(const retrieve *r, char *buffer, size_t size)
         snprintf(buffer, size,
                  "model=%s level=%s instances=%zu completed=%zu failed=%zu warning=%zu"
                  " stored=%" PRIu64 " decoded=%" PRIu64 "%s%s",
-                 r->query.model == MODEL_PATIENT_ROOT ? "PATIENT" : "STUDY",
-                 query_level_name(r->query.level), r->list.count, r->completed, r->failed,
-                 r->warning, r->nstored, r->ndecoded, r->fault.status != 0 ? " failed: " : "",
-                 r->fault.comment);
+                 query_model_name(r->query.model), query_level_name(r->query.level), r->list.count,
+                 r->completed, r->failed, r->warning, r->nstored, r->ndecoded,
+                 r->fault.status != 0 ? " failed: " : "", r->fault.comment);
 }
 
 void retrieve_progress(const retrieve *r, service_progress *out)

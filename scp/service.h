@@ -33,6 +33,7 @@ typedef struct service_request {
     const char *abstract_syntax_uid;
     const uint8_t *identifier; /* the request's data set as received; NULL: none came */
     size_t identifier_nbytes;
+    bool relational; /* relational retrieval was negotiated (PS3.4 C.4.2.2.2, C.4.3.2.2) */
 } service_request;
 
 typedef enum service_step {

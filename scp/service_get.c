@@ -30,7 +30,9 @@ static void *get_start(const scp_node *node, const service_peer *peer,
     retrieve_begin(r, "get", node, peer, request);
     if (r->list.count > 0 && r->fault.status == 0) {
         op->retrieval = retrieval_create(node, peer->request, &r->list);
-        if (op->retrieval == NULL)
+        if (op->retrieval != NULL)
+            retrieval_set_query(op->retrieval, &r->query);
+        else
             query_fail(&r->fault, DIMSE_OUT_OF_RESOURCES_MATCHES, 0, "out of memory");
     }
     return op;
@@ -42,6 +44,10 @@ static bool make_instance(get_operation *op)
     retrieve *r = &op->retrieve;
     const size_t i = retrieve_ndone(r);
     retrieval_get(&op->instance, op->retrieval, i);
+    if (op->instance.frame == NULL && op->instance.status != 0) {
+        query_fail(&r->fault, op->instance.status, 0, "%s", op->instance.comment);
+        return false;
+    }
     if (op->instance.frame == NULL) {
         retrieve_count_failure(r, i, op->instance.comment, op->instance.reason);
         op->response_due = true;

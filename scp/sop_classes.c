@@ -25,6 +25,9 @@ static const service_class service_classes[] = {
     {UID_STUDY_ROOT_FIND, "StudyRootFind", SOP_FIND, MODEL_STUDY_ROOT},
     {UID_STUDY_ROOT_MOVE, "StudyRootMove", SOP_MOVE, MODEL_STUDY_ROOT},
     {UID_STUDY_ROOT_GET, "StudyRootGet", SOP_GET, MODEL_STUDY_ROOT},
+    {UID_COMPOSITE_MOVE, "CompositeInstanceRootMove", SOP_MOVE, MODEL_COMPOSITE},
+    {UID_COMPOSITE_GET, "CompositeInstanceRootGet", SOP_GET, MODEL_COMPOSITE},
+    {UID_WITHOUT_BULK_GET, "CompositeInstanceWithoutBulkDataGet", SOP_GET, MODEL_WITHOUT_BULK},
 };
 
 typedef struct storage_class {

@@ -18,6 +18,9 @@
 #define UID_STUDY_ROOT_FIND   "1.2.840.10008.5.1.4.1.2.2.1"
 #define UID_STUDY_ROOT_MOVE   "1.2.840.10008.5.1.4.1.2.2.2"
 #define UID_STUDY_ROOT_GET    "1.2.840.10008.5.1.4.1.2.2.3"
+#define UID_COMPOSITE_MOVE    "1.2.840.10008.5.1.4.1.2.4.2" /* Composite Instance Root Retrieve */
+#define UID_COMPOSITE_GET     "1.2.840.10008.5.1.4.1.2.4.3"
+#define UID_WITHOUT_BULK_GET  "1.2.840.10008.5.1.4.1.2.5.3" /* ... Retrieve Without Bulk Data */
 
 #define UID_IMPLICIT_LE         "1.2.840.10008.1.2"
 #define UID_EXPLICIT_LE         "1.2.840.10008.1.2.1"
@@ -46,6 +49,8 @@ typedef enum query_model {
     MODEL_NONE,
     MODEL_PATIENT_ROOT,
     MODEL_STUDY_ROOT,
+    MODEL_COMPOSITE,    /* PS3.4 annex Y */
+    MODEL_WITHOUT_BULK, /* PS3.4 annex Z */
 } query_model;
 
 sop_kind sop_class_kind(const char *uid);

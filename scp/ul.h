@@ -87,6 +87,7 @@ typedef struct ul_context {
     char accepted_syntax[UL_UID_SIZE];
     bool peer_is_scp; /* accepted: the requestor may act as SCP (C-GET's storage contexts) */
     bool peer_stores; /* accepted: the requestor may C-STORE to us; set by negotiation */
+    bool relational;  /* accepted: relational retrieval was negotiated for the SOP class */
 } ul_context;
 
 #define UL_NAME_SIZE         256

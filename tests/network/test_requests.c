@@ -66,7 +66,7 @@ static void test_answers(void **state)
     }
     assert_int_equal(client.peer_max_pdu, 65536);
     assert_int_equal(client.extended_answer_nbytes, 2);
-    assert_memory_equal(client.extended_answer, "\0\0", 2);
+    assert_memory_equal(client.extended_answer, "\1\0", 2); /* relational retrieval */
     /* AE titles come back as they were sent (PS3.8 9.3.3). */
     assert_memory_equal(client.pdu + 10, "DCBSCP          TEST            ", 32);
     fixture_echo(&client);

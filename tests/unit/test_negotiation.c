@@ -283,12 +283,20 @@ static void test_extended(void **state)
     (void)state;
     uint8_t answer[8];
     memset(answer, 9, sizeof answer);
-    assert_int_equal(negotiate_extended(answer, 8, UID_STUDY_ROOT_FIND, 3), 3);
+    static const uint8_t all[100] = {1, 1, 1}, none[2] = {0, 1};
+    assert_int_equal(negotiate_extended(answer, 8, UID_STUDY_ROOT_FIND, all, 3), 3);
     assert_memory_equal(answer, "\0\0\0\x09", 4);
-    assert_int_equal(negotiate_extended(answer, 8, UID_PATIENT_ROOT_GET, 100), 8);
-    assert_int_equal(negotiate_extended(answer, 8, UID_STUDY_ROOT_FIND, 0), 0);
-    assert_int_equal(negotiate_extended(answer, 8, CT, 3), 0);
-    assert_int_equal(negotiate_extended(answer, 8, UID_VERIFICATION, 3), 0);
+    assert_int_equal(negotiate_extended(answer, 8, UID_PATIENT_ROOT_GET, all, 100), 8);
+    assert_memory_equal(answer, "\1\0\0\0\0\0\0\0", 8); /* relational retrieval, and no more */
+    assert_int_equal(negotiate_extended(answer, 8, UID_STUDY_ROOT_MOVE, all, 1), 1);
+    assert_int_equal(answer[0], 1);
+    assert_int_equal(negotiate_extended(answer, 8, UID_STUDY_ROOT_GET, none, 2), 2);
+    assert_memory_equal(answer, "\0\0", 2); /* it was not asked for */
+    assert_int_equal(negotiate_extended(answer, 8, UID_STUDY_ROOT_FIND, all, 0), 0);
+    assert_int_equal(negotiate_extended(answer, 8, UID_STUDY_ROOT_GET, all, 0), 0);
+    assert_int_equal(negotiate_extended(answer, 8, UID_COMPOSITE_GET, all, 3), 0);
+    assert_int_equal(negotiate_extended(answer, 8, CT, all, 3), 0);
+    assert_int_equal(negotiate_extended(answer, 8, UID_VERIFICATION, all, 3), 0);
 }
 
 int main(void)
