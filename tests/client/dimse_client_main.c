@@ -24,7 +24,7 @@ typedef struct settings {
     const char *sop_classes[64];
     size_t nsop_classes;
     bool separate; /* a context for each syntax */
-    bool no_role;
+    bool no_role, relational;
     int cancel_after, drop_after; /* -1: never */
     int store_status[MAX_LIST];   /* for the n-th instance, 1-based; 0: success */
     int repeat;
@@ -36,8 +36,11 @@ static const char *const usage =
     "  --aec TITLE --aet TITLE     called and calling AE title (DCBSCP, TESTCLIENT)\n"
     "  --max-pdu N                 maximum PDU length that we announce (0: none)\n"
     "  --timeout MS                for each wait (30000)\n"
-    "  --model study|patient  --level PATIENT|STUDY|SERIES|IMAGE\n"
-    "  --key GGGGEEEE=VALUE        for find and get, in ascending order of tags\n"
+    "  --model study|patient|composite|headers  --level PATIENT|STUDY|SERIES|IMAGE|FRAME\n"
+    "  --key GGGGEEEE=VALUE        for find and get, in ascending order of tags; the value is "
+    "text,\n"
+    "                              or hex:DIGITS\n"
+    "  --relational                ask for relational retrieval\n"
     "  --syntax UID,UID            transfer syntaxes for instances (Explicit, Implicit LE)\n"
     "  --separate                  one presentation context for each of them\n"
     "  --sop-class UID,UID         for instances (CT, MR, Secondary Capture, ... Image Storage)\n"
@@ -89,7 +92,16 @@ static void add_key(settings *s, const char *key)
     const char *value = strchr(key, '=');
     if (value == NULL || value - key != 8)
         fail("not GGGGEEEE=VALUE", key);
-    client_put_text(&s->identifier, (uint32_t)number(key, 16), value + 1);
+    const uint32_t tag = (uint32_t)number(key, 16);
+    if (strncmp(value, "=hex:", 5) != 0) {
+        client_put_text(&s->identifier, tag, value + 1);
+        return;
+    }
+    uint8_t bytes[4096];
+    size_t n = 0;
+    for (value += 5; value[0] != '\0' && value[1] != '\0' && n < sizeof bytes; value += 2)
+        bytes[n++] = (uint8_t)number((char[]){value[0], value[1], '\0'}, 16);
+    client_put(&s->identifier, tag, bytes, n, '\0');
 }
 
 static void add_store_status(settings *s, const char *text)
@@ -112,6 +124,8 @@ static int take_option(settings *s, char **argv)
         return (s->separate = true, 1);
     if (strcmp(name, "--no-role") == 0)
         return (s->no_role = true, 1);
+    if (strcmp(name, "--relational") == 0)
+        return (s->relational = true, 1);
     if (value == NULL)
         fail("needs a value", name);
     if (strcmp(name, "--aec") == 0)
@@ -282,6 +296,10 @@ static void print_response(const client_message *m)
 static const char *query_class(const settings *s, bool get)
 {
     bool study = strcmp(s->model, "study") == 0;
+    if (strcmp(s->model, "composite") == 0)
+        return "1.2.840.10008.5.1.4.1.2.4.3";
+    if (strcmp(s->model, "headers") == 0)
+        return "1.2.840.10008.5.1.4.1.2.5.3";
     if (get)
         return study ? "1.2.840.10008.5.1.4.1.2.2.3" : "1.2.840.10008.5.1.4.1.2.1.3";
     return study ? "1.2.840.10008.5.1.4.1.2.2.1" : "1.2.840.10008.5.1.4.1.2.1.1";
@@ -389,6 +407,11 @@ static int run(settings *s, const char *what)
         service_class = query_class(s, get);
     }
     size_t n = make_contexts(s, service_class, command_field == 0x0010, contexts);
+    if (s->relational) {
+        s->client.extended_sop_class = service_class;
+        s->client.extended[0] = 1;
+        s->client.extended_nbytes = 1;
+    }
     client_event event = client_open(&client, &s->client, contexts, n);
     if (event != CLIENT_OK)
         return ended(&client, event);

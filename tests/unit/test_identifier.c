@@ -365,6 +365,141 @@ static void test_dictionary(void **state)
     assert_int_equal(dictionary_vr(NULL, 0x00080003), 0);
 }
 
+/* ---- Relational retrieval, and composite instances ---- */
+
+static bool read_as(scp_query *out, const char *abstract_syntax, bool relational, const char *text,
+                    query_fault *fault)
+{
+    size_t nbytes = 0;
+    uint8_t *bytes = dataset_text_encode(&nbytes, text, DCB_SYNTAX_EXPLICIT_LE);
+    const service_request request = {.transfer_syntax_uid = UID_EXPLICIT_LE,
+                                     .abstract_syntax_uid = abstract_syntax,
+                                     .identifier = bytes,
+                                     .identifier_nbytes = nbytes,
+                                     .relational = relational};
+    const bool is_read = identifier_read(out, QUERY_RETRIEVE, &request, fault);
+    free(bytes);
+    return is_read;
+}
+
+static void test_relational(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *model, *identifier;
+        bool is_good;
+    } rows[] = {
+        {UID_STUDY_ROOT_GET, "00080018 UI 1.2.3\\1.2.4|00080052 CS IMAGE", true},
+        {UID_PATIENT_ROOT_GET, "00080018 UI 1.2.3|00080052 CS IMAGE", true},
+        {UID_STUDY_ROOT_MOVE, "00080052 CS SERIES|0020000E UI 1.2.3", true},
+        {UID_PATIENT_ROOT_GET, "00080052 CS STUDY|0020000D UI 1.2.3", true},
+        {UID_STUDY_ROOT_GET, "00080018 UI 1.2.3|00080052 CS IMAGE|0020000D UI 1.2\\1.3", true},
+        /* Still: something at the level, nothing below it, no wildcards. */
+        {UID_STUDY_ROOT_GET, "00080052 CS IMAGE", false},
+        {UID_STUDY_ROOT_GET, "00080018 UI|00080052 CS IMAGE|0020000D UI 1.2", false},
+        {UID_STUDY_ROOT_GET, "00080018 UI 1.2*|00080052 CS IMAGE", false},
+        {UID_STUDY_ROOT_GET, "00080018 UI 1.2|00080052 CS IMAGE|0020000D UI 1.*", false},
+        {UID_STUDY_ROOT_GET, "00080018 UI 1.2|00080052 CS SERIES|0020000E UI 1.2", false},
+        {UID_PATIENT_ROOT_GET, "00080018 UI 1.2|00080052 CS IMAGE|00100020 LO A\\B", false},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        scp_query query;
+        query_fault fault;
+        assert_int_equal(read_as(&query, rows[i].model, true, rows[i].identifier, &fault),
+                         rows[i].is_good);
+        assert_int_equal(fault.status, rows[i].is_good ? 0 : DIMSE_IDENTIFIER_MISMATCH);
+        query_clear(&query);
+        /* Where it was not negotiated, what is above the level is needed. */
+        assert_false(read_as(&query, rows[i].model, false, rows[i].identifier, &fault));
+        query_clear(&query);
+    }
+}
+
+/* The identifier's numbers come after it: frames of 32 bits, or a time range that ends at `to`. */
+static void check_composite(const char *model, const char *text, const uint32_t *frames,
+                            size_t nframes, uint32_t tag, uint16_t status, frame_key key)
+{
+    dcb_dataset *dataset = dataset_from_text(text);
+    uint8_t *bytes = NULL;
+    size_t nbytes = 0;
+    scp_query query;
+    query_fault fault;
+    if (tag != 0)
+        assert_int_equal(
+            dcb_dataset_put(dataset, tag,
+                            tag == TAG_TIME_RANGE ? DCB_VR('F', 'D') : DCB_VR('U', 'L'), frames,
+                            nframes * sizeof *frames, NULL),
+            DCB_OK);
+    assert_int_equal(dcb_dataset_encode(&bytes, &nbytes, dataset, DCB_SYNTAX_EXPLICIT_LE, NULL),
+                     DCB_OK);
+    const service_request request = {.transfer_syntax_uid = UID_EXPLICIT_LE,
+                                     .abstract_syntax_uid = model,
+                                     .identifier = bytes,
+                                     .identifier_nbytes = nbytes};
+    assert_int_equal(identifier_read(&query, QUERY_RETRIEVE, &request, &fault), status == 0);
+    assert_int_equal(fault.status, status);
+    if (status == 0) {
+        assert_int_equal(query.level, LEVEL_IMAGE);
+        assert_int_equal(query.frames.key, key);
+        if (key == FRAMES_SIMPLE || key == FRAMES_CALCULATED) {
+            assert_int_equal(query.frames.count, nframes);
+            assert_memory_equal(query.frames.numbers, frames, nframes * sizeof *frames);
+        }
+    }
+    query_clear(&query);
+    free(bytes);
+    dcb_dataset_close(dataset);
+}
+
+static void test_composite(void **state)
+{
+    (void)state;
+#define FRAME  "00080018 UI 1.2|00080052 CS FRAME"
+#define SIMPLE TAG_SIMPLE_FRAME_LIST
+#define RANGES TAG_CALCULATED_FRAME_LIST
+    static const struct {
+        const char *model, *identifier;
+        uint32_t tag, frames[6], nframes;
+        uint16_t status;
+        frame_key key;
+    } rows[] = {
+        {UID_COMPOSITE_GET, "00080018 UI 1.2.3\\1.2.4|00080052 CS IMAGE", 0, {0}, 0, 0, FRAMES_ALL},
+        {UID_COMPOSITE_MOVE, "00080018 UI 1.2.3|00080052 CS IMAGE", 0, {0}, 0, 0, FRAMES_ALL},
+        {UID_WITHOUT_BULK_GET, "00080018 UI 1.2|00080052 CS IMAGE", 0, {0}, 0, 0, FRAMES_ALL},
+        {UID_COMPOSITE_GET, FRAME, SIMPLE, {1, 3, 4}, 3, 0, FRAMES_SIMPLE},
+        {UID_COMPOSITE_GET, FRAME, RANGES, {1, 7, 2, 8, 10, 1}, 6, 0, FRAMES_CALCULATED},
+        {UID_COMPOSITE_GET, FRAME, TAG_TIME_RANGE, {0, 0, 0, 0x3FF00000}, 4, 0, FRAMES_TIME},
+        {UID_COMPOSITE_GET, "00080052 CS IMAGE", 0, {0}, 0, 0xA900, 0},
+        {UID_COMPOSITE_GET, "00080018 UI 1.2|00080052 CS STUDY", 0, {0}, 0, 0xA900, 0},
+        {UID_COMPOSITE_GET, "00080018 UI 1.2", 0, {0}, 0, 0xA900, 0},
+        {UID_COMPOSITE_GET, "00080018 UI 1.*|00080052 CS IMAGE", 0, {0}, 0, 0xA900, 0},
+        {UID_COMPOSITE_GET,
+         "00080018 UI 1.2|00080052 CS IMAGE|00080060 CS CT",
+         0,
+         {0},
+         0,
+         0xA900,
+         0},
+        {UID_COMPOSITE_GET, "00080018 UI 1.2\\1.3|00080052 CS FRAME", SIMPLE, {1}, 1, 0xA900, 0},
+        {UID_WITHOUT_BULK_GET, FRAME, SIMPLE, {1}, 1, 0xA900, 0},
+        {UID_COMPOSITE_GET, FRAME, 0, {0}, 0, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, SIMPLE, {0}, 0, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME "|00081162 UL aaaa", SIMPLE, {1}, 1, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, SIMPLE, {2, 1}, 2, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, SIMPLE, {2, 2}, 2, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, SIMPLE, {0}, 1, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, RANGES, {1, 7}, 2, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, RANGES, {1, 7, 0}, 3, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, RANGES, {7, 1, 1}, 3, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, RANGES, {1, 7, 1, 7, 9, 1}, 6, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, TAG_TIME_RANGE, {0, 0x3FF00000, 0, 0}, 4, 0xAA04, 0},
+        {UID_COMPOSITE_GET, FRAME, TAG_TIME_RANGE, {0, 0}, 2, 0xAA04, 0},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        check_composite(rows[i].model, rows[i].identifier, rows[i].frames, rows[i].nframes,
+                        rows[i].tag, rows[i].status, rows[i].key);
+}
+
 static int load_dictionary(void **state)
 {
     (void)state;
@@ -378,7 +513,8 @@ int main(void)
         cmocka_unit_test(test_bad),           cmocka_unit_test(test_good),
         cmocka_unit_test(test_no_identifier), cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_sop_classes),   cmocka_unit_test(test_character_set),
-        cmocka_unit_test(test_unknown_vrs),   cmocka_unit_test(test_dictionary),
+        cmocka_unit_test(test_unknown_vrs),   cmocka_unit_test(test_relational),
+        cmocka_unit_test(test_composite),     cmocka_unit_test(test_dictionary),
     };
     return cmocka_run_group_tests(tests, load_dictionary, NULL);
 }
