@@ -32,13 +32,14 @@ typedef struct archive_tuning {
     uint32_t max_watches; /* folders watched at most; beyond, the folders are scanned regularly */
     uint32_t rescan_ms;   /* how often, where not all can be watched */
     uint32_t settle_ms;   /* a file that cannot be read is judged when unchanged for so long */
+    uint32_t grow_ms;     /* the same for one that ends before its frames do */
     int64_t keep_ms;      /* how long the files of a lost archive folder stay in the index */
     uint32_t queue_bytes; /* events taken at once */
 } archive_tuning;
 
 #define ARCHIVE_TUNING_INIT                                                                        \
     {                                                                                              \
-        UINT32_MAX, 60000, 30000, 7 * 86400000LL, 65536                                            \
+        UINT32_MAX, 60000, 2000, 30000, 7 * 86400000LL, 65536                                      \
     }
 
 /* Scans all folders (this may take long; a line in the log every few seconds tells how far it is),
@@ -49,8 +50,8 @@ int archive_start(scp_archive **out, const scp_options *options, scp_index *inde
 /* Ends the thread, within the time that reading one file takes. */
 void archive_stop(scp_archive *archive);
 
-/* Has all folders scanned soon, by the archive's thread; with read_all every file is read again, also
-   where the index knows it as it is. Nothing vanishes meanwhile. */
+/* Has all folders scanned soon, by the archive's thread; with read_all every file is read again,
+   also where the index knows it as it is. Nothing vanishes meanwhile. */
 void archive_rescan(scp_archive *archive, bool read_all);
 
 /* How often the index was brought up to date so far. */

@@ -63,7 +63,8 @@ static void drop_unsettled(scp_archive *archive, const char *path)
 }
 
 /* Remembers the file for later; false where that cannot be. */
-static bool add_unsettled(scp_archive *archive, const char *path, const file_stamp *stamp)
+static bool add_unsettled(scp_archive *archive, const char *path, const file_stamp *stamp,
+                          uint32_t wait_ms)
 {
     if (archive->nunsettled == archive->unsettled_capacity) {
         uint32_t capacity = archive->unsettled_capacity * 2 + 8;
@@ -76,13 +77,14 @@ static bool add_unsettled(scp_archive *archive, const char *path, const file_sta
     char *copy = strdup(path);
     if (copy == NULL)
         return false;
-    archive->unsettled[archive->nunsettled++] = (unsettled_file){
-        .path = copy, .stamp = *stamp, .due_ms = archive__now_ms() + archive->tuning.settle_ms};
+    archive->unsettled[archive->nunsettled++] =
+        (unsettled_file){.path = copy, .stamp = *stamp, .due_ms = archive__now_ms() + wait_ms};
     return true;
 }
 
 /* May its writer still be at it? A file found unchanged after the time to settle is not. */
-static bool may_be_growing(scp_archive *archive, const char *path, const file_stamp *stamp)
+static bool may_be_growing(scp_archive *archive, const char *path, const file_stamp *stamp,
+                           uint32_t wait_ms)
 {
     unsettled_file *file = find_unsettled(archive, path);
     if (file != NULL) {
@@ -92,15 +94,14 @@ static bool may_be_growing(scp_archive *archive, const char *path, const file_st
         }
         if (!same_stamp(&file->stamp, stamp)) {
             file->stamp = *stamp;
-            file->due_ms = archive__now_ms() + archive->tuning.settle_ms;
+            file->due_ms = archive__now_ms() + wait_ms;
         }
         return true;
     }
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     int64_t age_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - stamp->mtime_ns;
-    return age_ns < (int64_t)archive->tuning.settle_ms * 1000000 &&
-           add_unsettled(archive, path, stamp);
+    return age_ns < (int64_t)wait_ms * 1000000 && add_unsettled(archive, path, stamp, wait_ms);
 }
 
 int64_t archive__settle(scp_archive *archive, int64_t now_ms)
@@ -206,8 +207,11 @@ static void read_file(scp_archive *archive, const char *path, const file_stamp *
     dcb_series *series = NULL;
     index_record *record = NULL;
     dcb_error cause = DCB_ERROR_INIT;
+    uint32_t wait_ms = archive->tuning.settle_ms;
     archive->nfiles_read++;
     dcb_status status = dcb_series_open(&series, path, NULL, &cause);
+    if (status == DCB_OK) /* its tables are there: a DCB file, whole or not */
+        wait_ms = archive->tuning.grow_ms;
     if (status == DCB_OK)
         status = check_whole(series, &cause);
     if (status == DCB_OK)
@@ -218,7 +222,7 @@ static void read_file(scp_archive *archive, const char *path, const file_stamp *
     } else if (status == DCB_ERR_NO_MEMORY) {
         log_event(LOG_ERROR, "file.not_read", LOG_T("path", path), LOG_T("reason", cause.message));
         archive->incomplete = true; /* not the file's fault */
-    } else if (may_be_growing(archive, path, stamp)) {
+    } else if (may_be_growing(archive, path, stamp, wait_ms)) {
         log_event(LOG_DEBUG, "file.growing", LOG_T("path", path), LOG_T("reason", cause.message));
     } else {
         put_bad(archive, path, stamp, &cause);

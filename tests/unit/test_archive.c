@@ -66,7 +66,7 @@ static int setup(void **state)
     f->options = (scp_options){.archives = f->archives, .narchives = 1};
     f->options.state_dir = path_join(f->root, ".dcbscp");
     f->tuning = (archive_tuning)ARCHIVE_TUNING_INIT;
-    f->tuning.settle_ms = 0;
+    f->tuning.settle_ms = f->tuning.grow_ms = 0;
     assert_int_equal(series_pool_create(&f->pool, 8, NULL, NULL), DCB_OK);
     f->log_path = path_join(f->dir, "log");
     log_configure(LOG_DEBUG, LOG_TEXT);
@@ -342,7 +342,7 @@ static void bad_files_are_told_once(void **state)
 static void a_growing_file_is_given_time(void **state)
 {
     fixture *f = *state;
-    f->tuning.settle_ms = 3600000;
+    f->tuning.grow_ms = 3600000;
     size_t nbytes = 0;
     uint8_t *bytes = series_bytes(f, &nbytes, "1", 2);
     char *path = in_root(f, "a.dcbs");
@@ -362,7 +362,7 @@ static void a_growing_file_is_given_time(void **state)
 static void a_file_cut_off_for_good_is_judged(void **state)
 {
     fixture *f = *state;
-    f->tuning.settle_ms = 30;
+    f->tuning.settle_ms = f->tuning.grow_ms = 30;
     size_t nbytes = 0;
     uint8_t *bytes = series_bytes(f, &nbytes, "1", 2);
     char *path = in_root(f, "a.dcbs");
