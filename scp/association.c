@@ -352,6 +352,12 @@ static bool answer_request(association *a, bool full)
     negotiation_verdict verdict = negotiate(ul_association_request(a->ul), &policy);
     if (verdict.accepted && full)
         verdict = (negotiation_verdict){false, 2, 3, 2, "as many associations as are allowed"};
+    scp_error who = SCP_ERROR_INIT;
+    if (verdict.accepted && a->setting.node->users != NULL &&
+        !users_identify(a->setting.node->users, ul_association_request(a->ul),
+                        a->options->user_identity, a->options->users_file,
+                        (int64_t)association_now_ms(), &who))
+        verdict = (negotiation_verdict){false, 1, 1, 1, who.message};
     if (verdict.accepted) {
         answer_extended(a);
         return true;

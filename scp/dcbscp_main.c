@@ -17,7 +17,7 @@
 #include "ingest.h"
 #include "log.h"
 #include "node.h"
-#include "node_tls.h"
+#include "security.h"
 #include "options.h"
 #include "pixel_codec.h"
 #include "reload.h"
@@ -180,9 +180,12 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
         sizeof SERVICES / sizeof SERVICES[0] - (options->store == NULL ? 1 : 0);
     parts->node.options = options;
     if (check_archives(options, error) != 0 || ul_global_init(error) != 0 ||
-        node_tls_create(&parts->node.tls, options, error) != 0 || dictionary_load(error) != 0 ||
+        security_open(&parts->node.tls, options, error) != 0 || dictionary_load(error) != 0 ||
         start_reading(parts, options, error) != 0)
         return -1;
+    parts->node.users = users_create();
+    if (parts->node.users == NULL)
+        return scp_fail(error, "out of memory");
     if (index_open(&parts->node.index, options->state_dir, error) != 0)
         return -1;
     /* Before the first scan, which may take long: it tells that the node lives, and is not ready.
@@ -219,6 +222,7 @@ static void stop_all(node_parts *parts)
     series_pool_close(parts->node.series);
     dcb_cache_close(parts->cache);
     ul_tls_close(parts->node.tls);
+    users_close(parts->node.users);
 }
 
 static int tell_ready(const node_parts *parts, scp_error *error)
@@ -315,6 +319,21 @@ static int run(int argc, char **argv, scp_options *options)
     return status;
 }
 
+/* The options are good; are the files that they name? */
+static int check(const scp_options *options)
+{
+    scp_error error = SCP_ERROR_INIT;
+    ul_tls *tls;
+    log_configure(LOG_ERROR, options->log_format);
+    if (security_open(&tls, options, &error) != 0) {
+        fprintf(stderr, "dcbscp: %s\n", error.message);
+        return EXIT_USAGE;
+    }
+    ul_tls_close(tls);
+    puts("dcbscp: the configuration is good");
+    return EXIT_STOPPED;
+}
+
 int main(int argc, char **argv)
 {
     scp_options options;
@@ -330,7 +349,7 @@ int main(int argc, char **argv)
     else if (action == OPTIONS_VERSION)
         puts("dcbscp " DCB_VERSION);
     else if (action == OPTIONS_CHECK)
-        puts("dcbscp: the configuration is good");
+        status = check(&options);
     else if (action == OPTIONS_PRINT)
         options_print(stdout, &options);
     else

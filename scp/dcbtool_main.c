@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMMAND_NAMES "info, extract, preview, verify, pack, status, query or reindex"
+#define COMMAND_NAMES "info, extract, preview, verify, pack, status, query, reindex or password"
 
 static const char USAGE[] =
     "Usage: dcbtool info FILE [--json]\n"
@@ -20,6 +20,7 @@ static const char USAGE[] =
     "                       [--level patient|study|series] [--files]\n"
     "       dcbtool reindex (--archive DIR [--state DIR] | -c FILE)\n"
     "       dcbtool reindex URL [--token-file FILE]\n"
+    "       dcbtool password NAME\n"
     "Looks into DiCube .dcbs files, takes DICOM instances out of them, makes such files; asks a\n"
     "node how it is, and its index what there is.\n"
     "\n"
@@ -73,6 +74,9 @@ static const char USAGE[] =
     "\n"
     "reindex   makes the index of an archive anew from its files, where no node runs; with a URL\n"
     "          the running node reads all files again. Options are dcbscp's own.\n"
+    "\n"
+    "password  reads a passcode from the terminal (or a line of standard input) and prints the\n"
+    "          line for users_file that lets the user NAME in.\n"
     "\n"
     "  --version            print the version and exit\n"
     "  --help               print this and exit\n"
@@ -132,10 +136,10 @@ static int run(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } COMMANDS[] = {{"info", dcbtool_info},       {"extract", dcbtool_extract},
-                    {"preview", dcbtool_preview}, {"verify", dcbtool_verify},
-                    {"pack", dcbtool_pack},       {"status", dcbtool_status},
-                    {"query", dcbtool_query},     {"reindex", dcbtool_reindex}};
+    } COMMANDS[] = {
+        {"info", dcbtool_info},     {"extract", dcbtool_extract}, {"preview", dcbtool_preview},
+        {"verify", dcbtool_verify}, {"pack", dcbtool_pack},       {"status", dcbtool_status},
+        {"query", dcbtool_query},   {"reindex", dcbtool_reindex}, {"password", dcbtool_password}};
 
     if (argc < 2)
         return dcbtool_usage_error("a command is missing: " COMMAND_NAMES "; see dcbtool --help");

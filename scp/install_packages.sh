@@ -9,7 +9,7 @@
 # is missing, nothing is run and no rights are needed. apt's own output goes to $DCB_LOG, if set.
 set -euo pipefail
 
-BUILD="g++ cmake ninja-build pkg-config libdcmtk-dev libssl-dev libopenjph-dev libopenjp2-7-dev
+BUILD="g++ cmake ninja-build pkg-config libdcmtk-dev libssl-dev libcrypt-dev libopenjph-dev libopenjp2-7-dev
   libzstd-dev zlib1g-dev libpng-dev libtiff-dev libsqlite3-dev libsimdjson-dev libxxhash-dev
   libutf8proc-dev libyaml-dev libmicrohttpd-dev libcmocka-dev"
 TRY="dcmtk"

@@ -10,6 +10,7 @@
 #include "index.h"
 
 #include "settings.h"
+#include "users.h"
 
 typedef struct series_pool series_pool; /* open series by path: series_pool.h */
 typedef struct ahead_pool ahead_pool;   /* threads that make instances before their turn: ahead.h */
@@ -23,7 +24,8 @@ typedef struct scp_node {
     series_pool *series;
     ahead_pool *ahead;  /* NULL: none */
     scp_ingest *ingest; /* NULL: nothing is stored */
-    ul_tls *tls; /* NULL: neither accepted nor asked for */
+    ul_tls *tls;        /* NULL: neither accepted nor asked for */
+    scp_users *users;   /* NULL: user identity is off */
 } scp_node;
 
 #endif

@@ -25,6 +25,7 @@ static const char *const DUPLICATES[] = {"keep-first", "replace", "reject", NULL
 static const char *const TLS_MODES[] = {"off", "separate", "both", "only", NULL};
 static const char *const TLS_PROFILES[] = {"bcp195", "bcp195-nd", "bcp195-2021", "bcp195-extended",
                                            NULL};
+static const char *const IDENTITY_MODES[] = {"off", "accept", "require", NULL};
 static const char *const CLIENT_CERTIFICATES[] = {"require", "request", "no", NULL};
 
 /* ---- Records --------------------------------------------------------------------------------- */
@@ -156,5 +157,9 @@ const option_row OPTION_ROWS[] = {
      "revoked certificates"},
     {"tls_client_certificates", WORD(tls_client_certificates, CLIENT_CERTIFICATES), "require",
      NO_FLAG, OPTION_RELOADS, "require, request (verify those that come) or no"},
+    {"user_identity", WORD(user_identity, IDENTITY_MODES), "off", NO_FLAG, OPTION_RELOADS,
+     "user names and passcodes: off, accept (those that come must be right) or require"},
+    {"users_file", VALUE(KIND_FILE, users_file), NULL, NO_FLAG, OPTION_RELOADS,
+     "lines NAME:HASH, as dcbtool password makes them; read at each check"},
 };
 const size_t OPTION_NROWS = COUNT(OPTION_ROWS);

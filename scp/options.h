@@ -14,6 +14,7 @@
 #include "scp_error.h"
 #include "ul.h"
 #include "ul_tls.h"
+#include "users.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -110,6 +111,8 @@ typedef struct scp_options {
     char *tls_certificate, *tls_key, *tls_key_password_file; /* absolute; NULL: none */
     char *tls_ca_file, *tls_ca_folder, *tls_crl_file;
     ul_tls_client_certificates tls_client_certificates;
+    identity_mode user_identity;
+    char *users_file; /* absolute; NULL: none */
     char **origins; /* where each setting came from, in the table's order; NULL: its default */
 } scp_options;
 

@@ -4,7 +4,7 @@
 
 #include "access.h"
 #include "log.h"
-#include "node_tls.h"
+#include "security.h"
 
 static int read_again(scp_options *fresh, const scp_reload *reload, const scp_options *now,
                       scp_error *error)
@@ -15,7 +15,7 @@ static int read_again(scp_options *fresh, const scp_reload *reload, const scp_op
         return -1;
     ul_tls *tls = __atomic_load_n(&reload->tls, __ATOMIC_ACQUIRE);
     if (options_keep_fixed(fresh, now, waiting, sizeof waiting, error) != 0 ||
-        node_tls_reload(tls, fresh, error) != 0) {
+        security_reload(tls, fresh, error) != 0) {
         options_free(fresh);
         return -1;
     }

@@ -158,6 +158,11 @@ try {
                         : ASC_refusePresentationContext(
                               params, c->id, static_cast<T_ASC_P_ResultReason>(c->result));
     }
+    /* To a user name the positive answer has no content (PS3.7 D.3.3.7.2). DCMTK frees it. */
+    if (r->identity.answer && params->DULparams.ackUserIdentNeg == nullptr) {
+        params->DULparams.ackUserIdentNeg = new UserIdentityNegotiationSubItemAC;
+        params->DULparams.ackUserIdentNeg->setServerResponse("", 0);
+    }
     OFStandard::strlcpy(params->ourImplementationClassUID, UL_IMPLEMENTATION_CLASS_UID,
                         sizeof params->ourImplementationClassUID);
     OFStandard::strlcpy(params->ourImplementationVersionName, UL_IMPLEMENTATION_VERSION,

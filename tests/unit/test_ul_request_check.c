@@ -141,6 +141,44 @@ static void test_roles(void **state)
     }
 }
 
+static void test_identities(void **state)
+{
+    (void)state;
+#define ITEM(bytes) bytes, sizeof(bytes) - 1
+    static const struct {
+        const char *item; /* of user information, behind another */
+        size_t nbytes;
+        uint8_t type;
+        bool answer_wanted, usable;
+        const char *name, *passcode;
+    } cases[] = {
+        {ITEM("\x58\0\0\x0a\2\1\0\2me\0\2pw"), 2, true, true, "me", "pw"},
+        {ITEM("\x58\0\0\x08\1\0\0\2me\0\0"), 1, false, true, "me", ""},
+        {ITEM("\x58\0\0\x08\2\0\0\2me\0\0"), 2, false, true, "me", ""},
+        {ITEM("\x58\0\0\x06\2\0\0\0\0\0"), 2, false, false, "", ""},
+        {ITEM("\x58\0\0\x08\2\0\0\2m\0\0\0"), 2, false, false, "m", ""},
+        {ITEM("\x58\0\0\x08\3\1\0\2me\0\0"), 3, true, false, "", ""},
+        {ITEM("\x58\0\0\x04\2\1\0\x09"), 2, true, false, "", ""},
+        {ITEM("\x59\0\0\x02\0\0"), 0, false, false, "", ""},
+    };
+#undef ITEM
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ul_identity got;
+        memset(pdu, 0, FIXED);
+        pdu[1] = 1;
+        const size_t n = cases[i].nbytes + 8;
+        const uint8_t head[12] = {0x50, 0, 0, (uint8_t)n, 0x51, 0, 0, 4, 0, 0, 0x40, 0};
+        memcpy(pdu + FIXED, head, sizeof head);
+        memcpy(pdu + FIXED + sizeof head, cases[i].item, cases[i].nbytes);
+        ul_request_identity(pdu, FIXED + sizeof head + cases[i].nbytes, &got);
+        assert_int_equal(got.type, cases[i].type);
+        assert_int_equal(got.answer_wanted, cases[i].answer_wanted);
+        assert_int_equal(got.usable, cases[i].usable);
+        assert_string_equal(got.name, cases[i].name);
+        assert_string_equal(got.passcode, cases[i].passcode);
+    }
+}
+
 /* Every prefix and every changed byte, in a buffer of just that size: for the sanitizers. */
 static void test_mutations(void **state)
 {
@@ -162,6 +200,8 @@ static void test_mutations(void **state)
             memcpy(copy, pdu + 6, n);
             copy[at] ^= (uint8_t)(1u << bit);
             (void)ul_request_check(copy, n, NULL);
+            ul_identity identity;
+            ul_request_identity(copy, n, &identity);
         }
     }
     free(copy);
@@ -171,6 +211,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_sound), cmocka_unit_test(test_faults),
                                        cmocka_unit_test(test_roles),
+                                       cmocka_unit_test(test_identities),
                                        cmocka_unit_test(test_mutations)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* node_tls.c - see node_tls.h. */
-#include "node_tls.h"
+/* node_tls.c - see security.h. */
+#include "security.h"
 
 #include "log.h"
 
@@ -19,16 +19,30 @@ static ul_tls_options from(const scp_options *options)
     };
 }
 
-int node_tls_create(ul_tls **out, const scp_options *options, scp_error *error)
+static int check_users(const scp_options *options, scp_error *error)
+{
+    uint32_t nusers;
+    if (options->user_identity == IDENTITY_OFF)
+        return 0;
+    if (options->users_file == NULL)
+        return scp_fail(error, "user_identity: users_file is needed, or say off");
+    return users_check_file(options->users_file, &nusers, error);
+}
+
+int security_open(ul_tls **out, const scp_options *options, scp_error *error)
 {
     const ul_tls_options tls = from(options);
     *out = NULL;
+    if (check_users(options, error) != 0)
+        return -1;
     return tls.accepts ? ul_tls_create(out, &tls, error) : 0;
 }
 
-int node_tls_reload(ul_tls *tls, const scp_options *options, scp_error *error)
+int security_reload(ul_tls *tls, const scp_options *options, scp_error *error)
 {
     const ul_tls_options anew = from(options);
+    if (check_users(options, error) != 0)
+        return -1;
     if (tls == NULL)
         return 0;
     if (ul_tls_reload(tls, &anew, error) != 0)
