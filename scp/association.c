@@ -338,8 +338,19 @@ static void answer_extended(association *a)
     }
 }
 
+/* Is the user who it says it is? Before access rules, which look at it. */
+static bool identify(association *a, scp_error *why)
+{
+    scp_users *users = a->setting.node->users;
+    return users == NULL ||
+           users_identify(users, ul_association_request(a->ul), a->options->user_identity,
+                          a->options->users_file, (int64_t)association_now_ms(), why);
+}
+
 static bool answer_request(association *a, bool full)
 {
+    scp_error who = SCP_ERROR_INIT;
+    const bool known = full || identify(a, &who); /* where there is no room it costs nothing */
     decide_access(a);
     const negotiation_policy policy = {
         .ae_title = a->setting.node->options->ae_title,
@@ -352,11 +363,7 @@ static bool answer_request(association *a, bool full)
     negotiation_verdict verdict = negotiate(ul_association_request(a->ul), &policy);
     if (verdict.accepted && full)
         verdict = (negotiation_verdict){false, 2, 3, 2, "as many associations as are allowed"};
-    scp_error who = SCP_ERROR_INIT;
-    if (verdict.accepted && a->setting.node->users != NULL &&
-        !users_identify(a->setting.node->users, ul_association_request(a->ul),
-                        a->options->user_identity, a->options->users_file,
-                        (int64_t)association_now_ms(), &who))
+    if (!known)
         verdict = (negotiation_verdict){false, 1, 1, 1, who.message};
     if (verdict.accepted) {
         answer_extended(a);

@@ -107,6 +107,20 @@ class WhoGetsIn(TlsTest):
         with self.node(tls_client_certificates="no", tls_ca_file=None) as node:
             self.echo(node, "+tla", "+cf", self.certificates.ca)
 
+    def test_rules_bind_certificates_to_ae_titles(self):
+        key, pem = self.certificates.make("ct1", names="DNS:ct1.test")
+        conf = self.configuration()
+        with conf.open("a") as file:
+            file.write("access:\n"
+                       "  - {calling: [CT1], certificates: [ct1.test], allow: [echo]}\n"
+                       "  - {calling: [ANY], certificates: ['CN=client,*'], allow: [echo]}\n")
+        with Node(self.archive, "-c", conf) as node:
+            for title, certificate, good in (("CT1", (key, pem), True), ("ANY", (), True),
+                                             ("ANY", (key, pem), False), ("CT1", (), False)):
+                done = self.echo(node, "-aet", title, *self.client_options(*certificate),
+                                 check=False)
+                self.assertEqual(done.returncode == 0, good, (title, done.text))
+
     def test_a_revoked_certificate(self):
         key, pem = self.certificates.make("revoked")
         conf = self.certificates.folder / "ca.cnf"

@@ -51,20 +51,20 @@ class Users(unittest.TestCase):
                               stdout=subprocess.PIPE, check=check, timeout=60)
         return done.stdout
 
-    def node(self, mode):
+    def node(self, mode, more=""):
         conf = self.folder / "dcbscp.yaml"
         conf.write_text(f"user_identity: {mode}\nusers_file: {self.users}\n"
-                        f"store: {self.archive}\n")
+                        f"store: {self.archive}\n{more}")
         return Node(self.archive, "-c", conf)
 
-    def store(self, node, *options):
+    def store(self, node, *options, reason="No Reason"):
         done = run("storescu", "-v", "-aec", node.ae_title, *options, *node.address(), INSTANCE,
                    check=False)
         if done.returncode == 0:
             self.assertIn("Received Store Response (Success)", done.text)
         else:
             self.assertIn("Rejected Permanent, Source: Service User", done.text)
-            self.assertIn("Reason: No Reason", done.text)
+            self.assertIn(f"Reason: {reason}", done.text)
         return done.returncode == 0
 
     def raw(self, node, pdu):
@@ -127,6 +127,14 @@ class Users(unittest.TestCase):
                 self.assertEqual(self.raw(node, request_pdu(bad)), b"\3\0\0\0\0\4\0\1\1\1")
             # Lengths past the item are no request at all.
             self.assertEqual(self.raw(node, request_pdu(b"\2\1\0\xff"))[0], 7)
+
+    def test_rules_by_user(self):
+        with self.node("accept", "access:\n  - {users: [anna], allow: [store]}\n") as node:
+            self.assertTrue(self.store(node, "-usr", "anna", "-pwd", "geheim"))
+            nobody = "Calling AE Title Not Recognized"
+            self.assertFalse(self.store(node, "-usr", "gast", reason=nobody))
+            self.assertFalse(self.store(node, reason=nobody))
+            self.assertFalse(self.store(node, "-usr", "anna", "-pwd", "falsch"))
 
     def test_off(self):
         with self.node("off") as node:
