@@ -28,6 +28,8 @@ struct association {
     bool running;                  /* an operation answers its request */
     const service *stream_service; /* takes the data set of the message that is coming in */
     void *stream;                  /* its operation; NULL: none */
+    double stream_started;
+    ul_traffic stream_before; /* what there was when it began */
     uint64_t nstored;
     activity_entry activity; /* what others see of it */
     ul_traffic counted;      /* of its bytes: in the metrics already */

@@ -42,3 +42,9 @@ const char *dimse_status_text(uint16_t status)
     }
     return "unknown status";
 }
+
+const char *dimse_outcome(uint16_t status)
+{
+    static const char *const NAMES[] = {"success", "pending", "cancelled", "warning", "failure"};
+    return NAMES[dimse_classify(status)];
+}

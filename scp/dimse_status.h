@@ -47,6 +47,8 @@ typedef enum dimse_status_class {
 
 /* PS3.7 annex C: by value; what is in no other class is a failure. */
 dimse_status_class dimse_classify(uint16_t status);
+/* "success", "pending", "cancelled", "warning", "failure". */
+const char *dimse_outcome(uint16_t status);
 /* The table's meaning, or "unknown status". */
 const char *dimse_status_text(uint16_t status);
 

@@ -46,24 +46,6 @@ static void put_counters(text_buffer *to, const metrics_snapshot *metrics)
     }
 }
 
-static const char *outcome_name(uint32_t status)
-{
-    if (status == METRIC_NO_STATUS)
-        return "aborted";
-    switch (dimse_classify((uint16_t)status)) {
-    case DIMSE_CLASS_SUCCESS:
-        return "success";
-    case DIMSE_CLASS_WARNING:
-        return "warning";
-    case DIMSE_CLASS_CANCEL:
-        return "cancelled";
-    case DIMSE_CLASS_PENDING:
-    case DIMSE_CLASS_FAILURE:
-    default:
-        return "failure";
-    }
-}
-
 static void put_operations(text_buffer *to, const metrics_snapshot *metrics)
 {
     const char *name = "dcbscp_operations_total";
@@ -77,7 +59,9 @@ static void put_operations(text_buffer *to, const metrics_snapshot *metrics)
             text_put(to, "none");
         else
             text_format(to, "%04X", (unsigned)outcome->status);
-        text_format(to, "\",outcome=\"%s\"} %" PRIu64 "\n", outcome_name(outcome->status),
+        text_format(to, "\",outcome=\"%s\"} %" PRIu64 "\n",
+                    outcome->status == METRIC_NO_STATUS ? "aborted"
+                                                        : dimse_outcome((uint16_t)outcome->status),
                     outcome->count);
     }
 }

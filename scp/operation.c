@@ -129,8 +129,7 @@ static ul_result run_suboperation(association *a, operation *op, const service_o
             if (result == UL_OK) {
                 result = take_message(a, op, error);
             } else if (result == UL_TIMEOUT) {
-                scp_fail(error, "no C-STORE-RSP within %u s",
-                         (unsigned)a->options->io_timeout_s);
+                scp_fail(error, "no C-STORE-RSP within %u s", (unsigned)a->options->io_timeout_s);
                 result = UL_FAILED;
             }
         }
@@ -219,31 +218,38 @@ static void note_end(association *a, const operation *op, double started, ul_res
 }
 
 static void log_operation(const association *a, const operation *op, double started,
-                          uint64_t bytes_before, ul_result result)
+                          const ul_traffic *before, ul_result result)
 {
     char detail[256] = "", status[8] = "none";
     ul_traffic traffic;
-    if (op->service->describe != NULL)
-        op->service->describe(op->state, detail, sizeof detail);
+    log_field fields[16];
+    size_t n = 0;
     if (result == UL_OK)
         snprintf(status, sizeof status, "%04X", (unsigned)op->status);
+    if (op->service->describe != NULL)
+        op->service->describe(op->state, detail, sizeof detail);
     ul_association_traffic(a->ul, &traffic);
-    const log_field fields[] = {
-        LOG_U("association", a->number),
-        LOG_T("peer", a->request->peer_address),
-        LOG_T("calling", a->request->calling_ae_title),
-        LOG_T("operation", op->service->name),
-        LOG_T("status", status),
-        LOG_U("responses", op->nresponses),
-        LOG_U("bytes", traffic.bytes_out - bytes_before),
-        LOG_MS("ms", association_now_ms() - started),
-        LOG_T("detail", detail),
-    };
-    const size_t n = sizeof fields / sizeof fields[0];
+    fields[n++] = LOG_U("association", a->number);
+    fields[n++] = LOG_T("peer", a->request->peer_address);
+    fields[n++] = LOG_T("calling", a->request->calling_ae_title);
+    fields[n++] = LOG_T("operation", op->service->name);
+    fields[n++] = LOG_T("outcome", result == UL_OK ? dimse_outcome(op->status) : "aborted");
+    fields[n++] = LOG_T("status", status);
+    if (op->service->progress != NULL) {
+        fields[n++] = LOG_U("instances", op->counted.total);
+        fields[n++] = LOG_U("completed", op->counted.completed);
+        fields[n++] = LOG_U("failed", op->counted.failed);
+        fields[n++] = LOG_U("warning", op->counted.warning);
+    }
+    fields[n++] = LOG_U("responses", op->nresponses);
+    fields[n++] = LOG_U("bytes_in", traffic.bytes_in - before->bytes_in);
+    fields[n++] = LOG_U("bytes_out", traffic.bytes_out - before->bytes_out);
+    fields[n++] = LOG_MS("ms", association_now_ms() - started);
+    if (detail[0] != '\0')
+        fields[n++] = LOG_T("detail", detail);
     /* Of instances that come in, the association's end tells the number. */
     const bool routine = op->service->take != NULL && result == UL_OK && op->status == 0;
-    log_event_fields(routine ? LOG_DEBUG : LOG_INFO, "operation", fields,
-                     detail[0] != '\0' ? n : n - 1);
+    log_event_fields(routine ? LOG_DEBUG : LOG_INFO, "operation", fields, n);
 }
 
 static void *start(association *a, const service *kind, const ul_context *context)
@@ -268,6 +274,8 @@ bool operation_begin_stream(association *a, const service *kind, const ul_contex
     if (a->stream == NULL)
         return false;
     a->stream_service = kind;
+    a->stream_started = association_now_ms();
+    ul_association_traffic(a->ul, &a->stream_before);
     activity_operation(&a->activity, kind->name);
     a->message.sink = kind->take;
     a->message.sink_context = a->stream;
@@ -278,12 +286,14 @@ ul_result operation_run(association *a, const service *kind, const ul_context *c
                         scp_error *error)
 {
     operation op = {.service = kind, .request = a->message.command, .context = context};
-    const double started = association_now_ms();
-    ul_traffic traffic;
-    ul_association_traffic(a->ul, &traffic);
-    if (a->stream == NULL)
+    const bool streams = a->stream != NULL;
+    const double started = streams ? a->stream_started : association_now_ms();
+    ul_traffic before = a->stream_before;
+    if (!streams) {
+        ul_association_traffic(a->ul, &before);
         activity_operation(&a->activity, kind->name);
-    op.state = a->stream != NULL ? a->stream : start(a, kind, context);
+    }
+    op.state = streams ? a->stream : start(a, kind, context);
     a->stream = NULL;
     if (op.state == NULL) {
         activity_operation(&a->activity, NULL);
@@ -294,7 +304,7 @@ ul_result operation_run(association *a, const service *kind, const ul_context *c
     ul_result result = drive(a, &op, error);
     a->running = false;
     note_end(a, &op, started, result);
-    log_operation(a, &op, started, traffic.bytes_out, result);
+    log_operation(a, &op, started, &before, result);
     kind->finish(op.state);
     return result;
 }

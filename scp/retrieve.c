@@ -239,12 +239,9 @@ void retrieve_describe(const retrieve *r, char *buffer, size_t size)
     if (!r->is_read)
         snprintf(buffer, size, "refused: %s", r->fault.comment);
     else
-        snprintf(buffer, size,
-                 "model=%s level=%s instances=%zu completed=%zu failed=%zu warning=%zu"
-                 " stored=%" PRIu64 " decoded=%" PRIu64 "%s%s",
-                 query_model_name(r->query.model), query_level_name(r->query.level), r->list.count,
-                 r->completed, r->failed, r->warning, r->nstored, r->ndecoded,
-                 r->fault.status != 0 ? " failed: " : "", r->fault.comment);
+        snprintf(buffer, size, "model=%s level=%s stored=%" PRIu64 " decoded=%" PRIu64 "%s%s",
+                 query_model_name(r->query.model), query_level_name(r->query.level), r->nstored,
+                 r->ndecoded, r->fault.status != 0 ? " failed: " : "", r->fault.comment);
 }
 
 void retrieve_progress(const retrieve *r, service_progress *out)

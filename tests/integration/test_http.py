@@ -442,6 +442,9 @@ class UnderLoad(Http):
                     uids = {pydicom.dcmread(p, stop_before_pixels=True).SOPInstanceUID
                             for p in got.iterdir()}
                     self.assertEqual(len(uids), node.ninstances - 3)
+                end = time.monotonic() + 120
+                while len(asked) <= 20 and not failures and time.monotonic() < end:
+                    time.sleep(0.05)
             finally:
                 stop.set()
                 for thread in threads:

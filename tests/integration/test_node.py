@@ -2,6 +2,7 @@
 """The node as its operator and its network see it: start, stop, bad files, a changing archive,
 silent peers, dropped connections, the 40 ms stall."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -44,6 +45,48 @@ class Operation(Archive):
             node.echoscu()
             line = node.wait_for_log("association")
             self.assertRegex(line, r'^\{.*"event":"[a-z._]+".*\}$')
+
+    def test_one_line_tells_each_operation(self):
+        """With its counts, bytes, time and outcome, as JSON; and nothing of the patient."""
+        shutil.copy(PHANTOM, self.archive / "ct.dcbs")
+        store, got = self.archive / "store", self.archive / "got"
+        store.mkdir()
+        got.mkdir()
+        with Node(self.archive, "--store", store, "--log-format", "json") as node:
+            found = node.findscu("QueryRetrieveLevel=STUDY", "PatientName", "PatientID",
+                                 "StudyInstanceUID", "PatientBirthDate")[0]
+            uid = found.StudyInstanceUID
+            node.getscu(got, "QueryRetrieveLevel=STUDY", f"StudyInstanceUID={uid}")
+            files = sorted(got.iterdir())
+            node.findscu("QueryRetrieveLevel=PATIENT", f"PatientID={found.PatientID}", check=False)
+            run("echoscu", "-aec", "NOBODY", *node.address(), check=False)
+            run("storescu", "-aec", node.ae_title, *node.address(), files[0])
+            node.wait_for_log('"calling":"STORESCU".*"stored":1')
+        lines = [json.loads(line) for line in node.log]
+        operations = [line for line in lines if line["event"] == "operation"]
+        find, get, refused = operations
+        nbytes = sum(path.stat().st_size for path in files)
+        for line, name, outcome, status in ((find, "find", "success", "0000"),
+                                            (get, "get", "success", "0000"),
+                                            (refused, "find", "failure", "A900")):
+            self.assertEqual((line["operation"], line["outcome"], line["status"], line["peer"]),
+                             (name, outcome, status, "127.0.0.1"))
+            self.assertGreater(line["association"], 0)
+            self.assertGreater(line["ms"], 0)
+            self.assertGreater(line["bytes_out"], 50)
+        self.assertEqual(find["responses"], 2)
+        self.assertEqual([get[name] for name in ("instances", "completed", "failed", "warning")],
+                         [len(files), len(files), 0, 0])
+        self.assertTrue(nbytes - 1024 * len(files) < get["bytes_out"] < nbytes + 16384)
+        rejected, = [line for line in lines if line["event"] == "association.rejected"]
+        self.assertIn("called AE", rejected["reason"])
+        stored = [line for line in lines if line["event"] == "association.released"][-1]
+        self.assertEqual((stored["calling"], stored["stored"]), ("STORESCU", 1))
+        self.assertGreater(stored["bytes_in"], files[0].stat().st_size - 1024)
+        text = "\n".join(node.log)
+        for word in (*str(found.PatientName).split("^")[0].split("="), found.PatientID, uid,
+                     found.PatientBirthDate):
+            self.assertNotIn(word, text)
 
     def test_bad_command_lines_say_what_and_exit(self):
         for words, said in (

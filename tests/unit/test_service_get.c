@@ -469,8 +469,13 @@ static void test_describe(void **state)
             service_get.suboperation_done(run.operation, 0x0000);
     }
     char *text = test_run_describe(&run);
-    assert_string_equal(text, "model=STUDY level=STUDY instances=5 completed=4 failed=1 warning=0"
-                              " stored=1 decoded=3");
+    assert_string_equal(text, "model=STUDY level=STUDY stored=1 decoded=3");
+    service_progress progress;
+    service_get.progress(run.operation, &progress);
+    assert_int_equal(progress.total, 5);
+    assert_int_equal(progress.completed, 4);
+    assert_int_equal(progress.failed, 1);
+    assert_int_equal(progress.warning, 0);
     free(text);
     test_run_end(&run);
 }
