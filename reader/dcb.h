@@ -584,6 +584,12 @@ dcb_status dcb_writer_create(dcb_writer **out, const char *path, const dcb_write
    aborted. */
 dcb_status dcb_writer_add_instance(dcb_writer *writer, const dcb_writer_instance *instance,
                                    dcb_error *error);
+/* Adds a slice of a file that has the exact trailer (dcb_series_info.has_trailer), as it is there:
+   its data set byte by byte, and its codestream, which is encoded anew only where the slices before
+   are of another precision. Refused as in dcb_writer_add_instance; a slice that cannot be read is
+   the status of the series. */
+dcb_status dcb_writer_add_frame(dcb_writer *writer, dcb_series *series, uint32_t frame,
+                                dcb_error *error);
 /* Puts the file at path, in one step: before it stands what was there, after it the new file,
    whatever happens in between. All frames have been decoded again and compared, and the file read
    again. Ends the writer, also where it fails; then nothing has changed, but for a failure after

@@ -164,30 +164,40 @@ static dcb_status check_series(const dcb_writer *writer, const dcb__instance *in
     return DCB_OK;
 }
 
-/* The codestream of an instance that came in HTJ2K, decoded once, and so known to be whole. */
-static dcb_status take_codestream(dcb__encoding_job *job, dcb__codestream *header,
-                                  uint8_t **samples, const dcb__instance *instance,
-                                  const dcb_limits *limits, dcb_error *error)
+static dcb_status check_header(const dcb__codestream *header, const dcb__pixel_layout *layout,
+                               dcb_error *error)
 {
-    const dcb__pixel_layout *layout = &instance->layout;
-    dcb_status status = dcb__pixel_place_codestream(&job->bytes, &job->nbytes, &instance->place,
-                                                    instance->bytes, error);
-    if (status == DCB_OK)
-        status = dcb__codestream_read(header, job->bytes, job->nbytes, 0, limits, error);
-    if (status == DCB_OK &&
-        (header->rows != layout->rows || header->columns != layout->columns ||
-         header->components != layout->samples || header->is_signed != layout->is_signed ||
-         header->precision > layout->allocated || !header->reversible))
-        status = dcb__fail(error, DCB_ERR_UNSUPPORTED, DCB_NO_OFFSET,
-                           "the codestream is not what the data set describes");
-    if (status != DCB_OK)
-        return status;
+    if (header->rows == layout->rows && header->columns == layout->columns &&
+        header->components == layout->samples && header->is_signed == layout->is_signed &&
+        header->precision <= layout->allocated && header->reversible)
+        return DCB_OK;
+    return dcb__fail(error, DCB_ERR_UNSUPPORTED, DCB_NO_OFFSET,
+                     "the codestream is not what the data set describes");
+}
+
+static dcb_status decode_job(const dcb__encoding_job *job, const dcb__codestream *header,
+                             uint8_t **samples, dcb_error *error)
+{
     size_t nbytes = (size_t)header->rows * header->columns * header->components *
                     dcb__codec_container(header->precision);
     *samples = malloc(nbytes);
     if (*samples == NULL)
         return dcb__fail_no_memory(error, nbytes);
     return dcb__decode(*samples, nbytes, header, job->bytes, job->nbytes, 0, DCB_CODEC_ANY, error);
+}
+
+/* The codestream of an instance that came in HTJ2K, decoded once, and so known to be whole. */
+static dcb_status take_codestream(dcb__encoding_job *job, dcb__codestream *header,
+                                  uint8_t **samples, const dcb__instance *instance,
+                                  const dcb_limits *limits, dcb_error *error)
+{
+    dcb_status status = dcb__pixel_place_codestream(&job->bytes, &job->nbytes, &instance->place,
+                                                    instance->bytes, error);
+    if (status == DCB_OK)
+        status = dcb__codestream_read(header, job->bytes, job->nbytes, 0, limits, error);
+    if (status == DCB_OK)
+        status = check_header(header, &instance->layout, error);
+    return status == DCB_OK ? decode_job(job, header, samples, error) : status;
 }
 
 /* Samples in the data set's containers, by pixel, of a decoded codestream. */
@@ -212,6 +222,21 @@ static bool keeps_codestream(const dcb_writer *writer, const dcb__codestream *he
     return writer->nslices == 0 ||
            (header->precision == writer->kind.precision &&
             header->component_transform == writer->kind.component_transform);
+}
+
+/* One of another file of ours, which was decoded and compared when it was made, and has its
+   checksum: decoded only where it is not to be kept. */
+static dcb_status take_given(dcb__encoding_job *job, uint8_t **samples, dcb__given_frame *frame,
+                             const dcb_writer *writer, const dcb__instance *instance,
+                             dcb_error *error)
+{
+    job->bytes = frame->bytes;
+    job->nbytes = frame->nbytes;
+    frame->bytes = NULL;
+    dcb_status status = check_header(&frame->header, &instance->layout, error);
+    if (status != DCB_OK || keeps_codestream(writer, &frame->header))
+        return status;
+    return decode_job(job, &frame->header, samples, error);
 }
 
 static dcb_status fill_samples(dcb__encoding_job *job, const dcb__instance *instance,
@@ -255,15 +280,21 @@ static dcb_status try_encoder(dcb__encoding_job *job, dcb_error *error)
 
 /* Everything that may refuse. *transform: of the codestream. */
 static dcb_status prepare_job(dcb__encoding_job *job, bool *transform, dcb_writer *writer,
-                              dcb__instance *instance, dcb_error *error)
+                              dcb__instance *instance, dcb__given_frame *frame, dcb_error *error)
 {
     uint8_t *decoded = NULL, *samples = NULL;
     dcb__codestream header = {0};
     dcb_status status = DCB_OK;
     bool keep = false;
     *transform = false;
-    if (instance->kind == DCB_PIXELS_HTJ2K) {
-        status = take_codestream(job, &header, &decoded, instance, &writer->options.limits, error);
+    if (frame != NULL || instance->kind == DCB_PIXELS_HTJ2K) {
+        if (frame != NULL) {
+            header = frame->header;
+            status = take_given(job, &decoded, frame, writer, instance, error);
+        } else {
+            status =
+                take_codestream(job, &header, &decoded, instance, &writer->options.limits, error);
+        }
         keep = status == DCB_OK && keeps_codestream(writer, &header);
         if (keep) {
             job->precision = header.precision;
@@ -372,11 +403,12 @@ static dcb_status take_in(dcb_writer *writer, const dcb__instance *instance, dcb
     if (status != DCB_OK)
         return status;
     writer->nslices++;
-    writer->source_bytes += instance->nbytes;
+    writer->source_bytes += instance->source_nbytes;
     return DCB_OK;
 }
 
-static dcb_status add(dcb_writer *writer, dcb__instance *instance, dcb_error *error)
+dcb_status dcb__writer_add(dcb_writer *writer, dcb__instance *instance, dcb__given_frame *frame,
+                           dcb_error *error)
 {
     uint64_t uid_hash = dcb__checksum(instance->instance_uid, strlen(instance->instance_uid));
     dcb_status status = check_series(writer, instance, uid_hash, error);
@@ -392,7 +424,7 @@ static dcb_status add(dcb_writer *writer, dcb__instance *instance, dcb_error *er
     job->components = instance->layout.samples;
     job->is_signed = instance->layout.is_signed;
     bool transform = false;
-    status = prepare_job(job, &transform, writer, instance, error);
+    status = prepare_job(job, &transform, writer, instance, frame, error);
     if (status != DCB_OK) {
         dcb__job_free(job);
         return status;
@@ -409,14 +441,18 @@ static dcb_status add(dcb_writer *writer, dcb__instance *instance, dcb_error *er
     return DCB_OK;
 }
 
+dcb_status dcb__writer_usable(const dcb_writer *writer, dcb_error *error)
+{
+    if (writer->broken.status != DCB_OK && error != NULL)
+        *error = writer->broken;
+    return writer->broken.status;
+}
+
 dcb_status dcb_writer_add_instance(dcb_writer *writer, const dcb_writer_instance *instance,
                                    dcb_error *error)
 {
-    if (writer->broken.status != DCB_OK) {
-        if (error != NULL)
-            *error = writer->broken;
+    if (dcb__writer_usable(writer, error) != DCB_OK)
         return writer->broken.status;
-    }
     dcb_writer_instance given = DCB_WRITER_INSTANCE_INIT;
     memcpy(&given, instance,
            instance->struct_size < sizeof given ? instance->struct_size : sizeof given);
@@ -424,7 +460,7 @@ dcb_status dcb_writer_add_instance(dcb_writer *writer, const dcb_writer_instance
     dcb_status status = dcb__instance_describe(&described, &given, &writer->options.limits, error);
     if (status != DCB_OK)
         return status;
-    status = add(writer, &described, error);
+    status = dcb__writer_add(writer, &described, NULL, error);
     dcb__instance_free(&described);
     return status;
 }

@@ -73,6 +73,20 @@ struct dcb_writer {
     uint32_t last_class_at, last_syntax_at; /* in strings */
 };
 
+/* writer.c */
+
+/* A codestream that is there already, for an instance to come in with. */
+typedef struct dcb__given_frame {
+    uint8_t *bytes; /* taken over */
+    size_t nbytes;
+    dcb__codestream header;
+} dcb__given_frame;
+/* DCB_OK, or why nothing more can be done. */
+dcb_status dcb__writer_usable(const dcb_writer *writer, dcb_error *error);
+/* Adds what was described; frame NULL: its samples are in the instance. */
+dcb_status dcb__writer_add(dcb_writer *writer, dcb__instance *instance, dcb__given_frame *frame,
+                           dcb_error *error);
+
 /* writer_frames.c */
 
 /* Queues a frame; its bytes come to frames[job->slice]. Takes the job over, also where it fails. */

@@ -302,14 +302,10 @@ static dcb_status parse_around_pixels(dcb__instance *out, const dcb_limits *limi
     return status;
 }
 
-static dcb_status describe(dcb__instance *out, const dcb_writer_instance *given,
-                           const dcb_limits *limits, dcb_error *error)
+/* All but the samples, once it is known where Pixel Data is. */
+static dcb_status describe_elements(dcb__instance *out, const dcb_limits *limits, dcb_error *error)
 {
-    dcb_status status = read_syntax(out, given->syntax_uid, error);
-    if (status == DCB_OK)
-        status = dcb__pixel_place_find(&out->place, out->bytes, out->nbytes, error);
-    if (status == DCB_OK)
-        status = parse_around_pixels(out, limits, error);
+    dcb_status status = parse_around_pixels(out, limits, error);
     if (status == DCB_OK)
         status =
             uid_of(out->class_uid, out->dataset, DCB_TAG(0x0008, 0x0016), "SOP Class UID", error);
@@ -329,9 +325,22 @@ static dcb_status describe(dcb__instance *out, const dcb_writer_instance *given,
     if (status == DCB_OK)
         status = check_photometric(out, error);
     if (status == DCB_OK)
-        status = take_samples(out, given, error);
-    if (status == DCB_OK)
         status = read_rescale(out, error);
+    if (status == DCB_OK)
+        read_geometry(&out->geometry, out->dataset);
+    return status;
+}
+
+static dcb_status describe(dcb__instance *out, const dcb_writer_instance *given,
+                           const dcb_limits *limits, dcb_error *error)
+{
+    dcb_status status = read_syntax(out, given->syntax_uid, error);
+    if (status == DCB_OK)
+        status = dcb__pixel_place_find(&out->place, out->bytes, out->nbytes, error);
+    if (status == DCB_OK)
+        status = describe_elements(out, limits, error);
+    if (status == DCB_OK)
+        status = take_samples(out, given, error);
     return status;
 }
 
@@ -345,7 +354,33 @@ dcb_status dcb__instance_describe(dcb__instance *out, const dcb_writer_instance 
         return status;
     }
     set_flags(out);
-    read_geometry(&out->geometry, out->dataset);
+    out->source_nbytes = out->nbytes;
+    return DCB_OK;
+}
+
+dcb_status dcb__instance_describe_slice(dcb__instance *out, const dcb__given_slice *given,
+                                        const dcb_limits *limits, dcb_error *error)
+{
+    const size_t end = given->before_nbytes + given->tail_nbytes;
+    *out = (dcb__instance){.bytes = given->bytes,
+                           .nbytes = end + given->after_nbytes,
+                           .place = {.start = given->before_nbytes,
+                                     .end = end,
+                                     .value = given->before_nbytes,
+                                     .nbytes = given->tail_nbytes,
+                                     .vr = given->pixel_vr}};
+    dcb_status status = read_syntax(out, given->syntax_uid, error);
+    if (status == DCB_OK)
+        status = describe_elements(out, limits, error);
+    if (status != DCB_OK) {
+        dcb__instance_free(out);
+        return status;
+    }
+    out->kind = DCB_PIXELS_NATIVE; /* where its tail stands */
+    out->tail_nbytes = given->tail_nbytes;
+    out->pixel_vr = given->pixel_vr;
+    out->flags = given->flags;
+    out->source_nbytes = out->nbytes + dcb__layout_nbytes(&out->layout);
     return DCB_OK;
 }
 

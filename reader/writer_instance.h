@@ -39,6 +39,7 @@ typedef struct dcb__instance {
     bool samples_by_plane;  /* GIVEN ones never are */
     size_t tail_nbytes;     /* of Pixel Data, after the samples */
     dcb_vr pixel_vr;
+    uint64_t source_nbytes; /* of the whole data set with its pixels */
     uint16_t stored, flags; /* Bits Stored; dcb__slice_flag */
     double slope, intercept;
     bool has_window;
@@ -51,6 +52,17 @@ typedef struct dcb__instance {
 /* DCB_ERR_UNSUPPORTED, DCB_ERR_DATASET and the like say why the instance cannot be held. */
 dcb_status dcb__instance_describe(dcb__instance *out, const dcb_writer_instance *given,
                                   const dcb_limits *limits, dcb_error *error);
+/* The same of a slice that the exact trailer of a file gives back: its bytes before Pixel Data,
+   then `tail`, then what comes after. samples are for the caller to fill in. */
+typedef struct dcb__given_slice {
+    const uint8_t *bytes;
+    size_t before_nbytes, tail_nbytes, after_nbytes;
+    const char *syntax_uid;
+    dcb_vr pixel_vr;
+    uint16_t flags;
+} dcb__given_slice;
+dcb_status dcb__instance_describe_slice(dcb__instance *out, const dcb__given_slice *given,
+                                        const dcb_limits *limits, dcb_error *error);
 void dcb__instance_free(dcb__instance *instance);
 
 #endif

@@ -101,11 +101,11 @@ typedef struct series_names {
 static bool keep(packing *p, series_names *names, const pack_file *file, const char *why)
 {
     char name[4200];
-    scp_error error = SCP_ERROR_INIT;
     snprintf(name, sizeof name, "%s/%016" PRIx64 "-%04" PRIu32 ".dcm", p->folder, names->hash,
              names->nkept++);
-    if (!pack_copy(file->path, name, &error)) {
-        dcbtool_failed("%s: %s", file->path, error.message);
+    int trouble = pack_copy(file->path, name);
+    if (trouble != 0) {
+        dcbtool_failed("%s: cannot be copied to %s: %s", file->path, name, strerror(trouble));
         p->nfailed++;
         return false;
     }
@@ -169,12 +169,23 @@ static bool commit(packing *p, dcb_writer *writer, series_names *names, const pa
     return true;
 }
 
+/* 0: most of the files are of no common kind. */
+static uint64_t common_kind(const pack_file *files, size_t n)
+{
+    pack_slice *slices = malloc(n * sizeof *slices);
+    for (size_t i = 0; slices != NULL && i < n; i++)
+        slices[i] = files[i].slice;
+    const uint64_t kind = slices != NULL ? pack_common_kind(slices, n) : 0;
+    free(slices);
+    return kind;
+}
+
 /* Files of one series, in the order of their slices. */
 static void pack_series(packing *p, pack_file *files, size_t n)
 {
     series_names names = {.hash = files[0].series_hash};
     snprintf(names.dcbs, sizeof names.dcbs, "%s/%016" PRIx64 ".dcbs", p->folder, names.hash);
-    uint64_t kind = pack_common_kind(files, n);
+    uint64_t kind = common_kind(files, n);
     if (files[0].problem[0] != '\0' || kind == 0) {
         for (size_t i = 0; i < n; i++)
             keep(p, &names, &files[i],
@@ -196,7 +207,7 @@ static void pack_series(packing *p, pack_file *files, size_t n)
     uint64_t nadded = 0;
     for (size_t i = 0; i < n && !fatal; i++) {
         scp_error why = SCP_ERROR_INIT;
-        if (files[i].kind != kind)
+        if (files[i].slice.kind != kind)
             keep(p, &names, &files[i], "its rescale or kind of samples is not the series'");
         else if (add_file(writer, &files[i], &fatal, &why))
             nadded += files[i].added = true;
@@ -221,7 +232,8 @@ static int pack_all(packing *p)
 {
     if (mkdir(p->folder, 0777) != 0 && errno != EEXIST)
         return dcbtool_failed("%s: not a folder that can be made: %s", p->folder, strerror(errno));
-    pack_list_sort(&p->list);
+    if (!pack_list_sort(&p->list))
+        return dcbtool_failed("out of memory");
     for (size_t i = 0; i < p->list.count; i++)
         p->source_bytes += p->list.files[i].nbytes;
     for (size_t from = 0, to = 0; from < p->list.count; from = to) {

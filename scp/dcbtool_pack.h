@@ -7,17 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "scp_error.h"
+#include "pack_slice.h"
 
 typedef struct pack_file {
     char *path;
     uint64_t nbytes;
     uint64_t series_hash; /* of Study and Series Instance UID */
-    uint64_t kind;        /* of rescale and samples: the same in one .dcbs file */
-    bool has_place;       /* position and direction are known */
-    double direction[6], position[3];
-    double location;   /* along the normal of the series' first file */
-    int64_t number;    /* Instance Number; INT64_MAX: none */
+    pack_slice slice;
     bool added;        /* to the writer */
     char problem[160]; /* why it can only be kept as it is; "": nothing known yet */
 } pack_file;
@@ -36,13 +32,8 @@ typedef struct pack_reason {
 /* A file, or all files of a folder and its folders. Returns a dcbtool_exit. */
 int pack_list_add(pack_list *list, const char *path);
 /* By series; in each along the normal of its slices, where all have a place of their own, else by
-   Instance Number. */
-void pack_list_sort(pack_list *list);
+   Instance Number. False: out of memory. */
+bool pack_list_sort(pack_list *list);
 void pack_list_free(pack_list *list);
-
-/* The kind of most of a series' files; 0: of no half of them. */
-uint64_t pack_common_kind(const pack_file *files, size_t n);
-/* Copies a file to a new name, synced; fails where the name is there. */
-bool pack_copy(const char *from, const char *to, scp_error *error);
 
 #endif

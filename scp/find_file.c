@@ -4,6 +4,7 @@
 
 #include "dataset_equal.h"
 #include "identifier.h"
+#include "relocate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,23 +54,43 @@ static dcb_status open_series(find_file *file, series_pool *pool, const char *pa
     return status;
 }
 
+/* Opens what holds the instance now, where that is no longer the file in which it was listed. */
+static dcb_status open_holder(uint32_t *frame, find_file *file, scp_index *index, series_pool *pool,
+                              const index_instance *instance, dcb_error *error)
+{
+    *frame = instance->frame;
+    dcb_status status = open_series(file, pool, instance->path, error);
+    if (status == DCB_ERR_NO_MEMORY ||
+        (status == DCB_OK && relocate_holds(file->series, *frame, instance->sop_instance_uid)))
+        return status;
+    dcb_series *moved = relocate(frame, index, pool, instance->sop_instance_uid);
+    if (moved == NULL)
+        return status;
+    find_file_clear(file);
+    file->series = moved;
+    file->path = strdup(instance->path);
+    return file->path != NULL ? DCB_OK : fail(error, DCB_ERR_NO_MEMORY, "out of memory");
+}
+
 static bool agrees(const dcb_dataset *dataset, uint32_t tag, const char *uid)
 {
     char found[72];
     return dcb_dataset_get_text(dataset, tag, found, sizeof found) >= 0 && strcmp(found, uid) == 0;
 }
 
-dcb_status find_file_dataset(const dcb_dataset **out, find_file *file, series_pool *pool,
-                             query_level level, const index_instance *instance, dcb_error *error)
+dcb_status find_file_dataset(const dcb_dataset **out, find_file *file, scp_index *index,
+                             series_pool *pool, query_level level, const index_instance *instance,
+                             dcb_error *error)
 {
+    uint32_t frame = 0;
     *out = NULL;
-    dcb_status status = open_series(file, pool, instance->path, error);
+    dcb_status status = open_holder(&frame, file, index, pool, instance, error);
     if (status != DCB_OK)
         return status;
     dcb_dataset_close(file->dataset);
     file->dataset = NULL;
     const uint32_t nframes = dcb_series_get_info(file->series)->nframes;
-    status = dcb_series_dataset(&file->dataset, file->series, instance->frame, true, error);
+    status = dcb_series_dataset(&file->dataset, file->series, frame, true, error);
     if (status != DCB_OK)
         return status;
     if (!agrees(file->dataset, TAG_SERIES_INSTANCE_UID, instance->series_instance_uid) ||
@@ -77,7 +98,7 @@ dcb_status find_file_dataset(const dcb_dataset **out, find_file *file, series_po
         return fail(error, DCB_ERR_CHANGED, "the file changed since it was indexed");
     const uint32_t others[] = {0, nframes / 2, nframes - 1};
     for (size_t i = 0; level < LEVEL_IMAGE && status == DCB_OK && i < 3; i++) {
-        if (others[i] != instance->frame && others[i] < nframes)
+        if (others[i] != frame && others[i] < nframes)
             status = keep_common(file->dataset, file->series, others[i], error);
     }
     if (status == DCB_OK)

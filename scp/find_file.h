@@ -21,8 +21,9 @@ typedef struct find_file {
 
 /* *out is borrowed until the next call. At SERIES level it holds what the series' first, middle and
    last instance agree on: a value of one instance is none of its series. */
-dcb_status find_file_dataset(const dcb_dataset **out, find_file *file, series_pool *pool,
-                             query_level level, const index_instance *instance, dcb_error *error);
+dcb_status find_file_dataset(const dcb_dataset **out, find_file *file, scp_index *index,
+                             series_pool *pool, query_level level, const index_instance *instance,
+                             dcb_error *error);
 void find_file_clear(find_file *file);
 
 #endif

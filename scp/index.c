@@ -103,14 +103,21 @@ int index_end_batch(scp_index *index, scp_error *error)
     return result;
 }
 
+/* What a scan has gathered is committed first, so that no failure there can undo what follows.
+   The lock is held. */
+static void interrupt_batch(scp_index *index)
+{
+    scp_error other = SCP_ERROR_INIT;
+    if (index->batching && index->backend->end_batch(index, &other) != 0)
+        index->batch_lost = true;
+}
+
 int index_put_files(scp_index *index, const index_entry *entries, uint32_t nentries,
                     scp_error *error)
 {
     scp_error other = SCP_ERROR_INIT;
     pthread_mutex_lock(&index->write_lock);
-    /* What a scan has gathered is committed first, so that no failure there can undo this. */
-    if (index->batching && index->backend->end_batch(index, &other) != 0)
-        index->batch_lost = true;
+    interrupt_batch(index);
     int result = 0;
     index->backend->begin_batch(index);
     for (uint32_t i = 0; i < nentries; i++) {
@@ -121,6 +128,18 @@ int index_put_files(scp_index *index, const index_entry *entries, uint32_t nentr
     }
     if (index->backend->end_batch(index, result == 0 ? error : &other) != 0)
         result = -1;
+    if (index->batching)
+        index->backend->begin_batch(index);
+    pthread_mutex_unlock(&index->write_lock);
+    return result;
+}
+
+int index_switch_files(scp_index *index, const index_entry *entries, uint32_t nentries,
+                       const char *const *gone, uint32_t ngone, scp_error *error)
+{
+    pthread_mutex_lock(&index->write_lock);
+    interrupt_batch(index);
+    int result = index->backend->switch_files(index, entries, nentries, gone, ngone, error);
     if (index->batching)
         index->backend->begin_batch(index);
     pthread_mutex_unlock(&index->write_lock);

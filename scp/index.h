@@ -121,6 +121,11 @@ typedef struct index_entry {
 int index_put_files(scp_index *index, const index_entry *entries, uint32_t nentries,
                     scp_error *error);
 
+/* The entries' files come in the place of those of `gone`, in one transaction: readers see one
+   state or the other, and where it fails nothing has changed. A file of gone may be unknown. */
+int index_switch_files(scp_index *index, const index_entry *entries, uint32_t nentries,
+                       const char *const *gone, uint32_t ngone, scp_error *error);
+
 /* Between these two, writes are gathered in transactions of some 200 ms: readers see them a little
    later, and a scan is many times faster. A write that fails may take earlier ones of its batch
    with it: scan again. */

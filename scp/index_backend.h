@@ -25,6 +25,9 @@ typedef struct index_backend {
     int (*remove_files)(scp_index *index, const char *folder,
                         bool (*keep)(void *context, const char *path), void *context,
                         uint32_t *nremoved, scp_error *error);
+    /* Never within a batch. */
+    int (*switch_files)(scp_index *index, const index_entry *entries, uint32_t nentries,
+                        const char *const *gone, uint32_t ngone, scp_error *error);
     void (*begin_batch)(scp_index *index);
     int (*end_batch)(scp_index *index, scp_error *error);
 

@@ -322,6 +322,7 @@ static const index_backend sqlite_backend = {
     .get_totals = sqlite_get_totals,
     .has_file = sqlite_has_file,
     .put_file = sqlite_put_file,
+    .switch_files = sqlite_switch_files,
     .put_bad_file = sqlite_put_bad_file,
     .remove_file = sqlite_remove_file,
     .remove_files = sqlite_remove_files,

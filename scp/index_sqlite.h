@@ -76,6 +76,8 @@ void sqlite_begin_batch(scp_index *index);
 int sqlite_end_batch(scp_index *index, scp_error *error);
 
 /* index_sqlite_write.c */
+int sqlite_switch_files(scp_index *index, const index_entry *entries, uint32_t nentries,
+                        const char *const *gone, uint32_t ngone, scp_error *error);
 int sqlite_has_file(scp_index *index, const char *path, const file_stamp *stamp, bool *known,
                     bool *bad, scp_error *error);
 int sqlite_put_file(scp_index *index, const char *path, const file_stamp *stamp,

@@ -208,21 +208,42 @@ int sqlite_has_file(scp_index *base, const char *path, const file_stamp *stamp, 
     return op.rc == SQLITE_OK ? 0 : sqlite_index_fail(op.index, op.index->writer, "read", error);
 }
 
+/* Returns how many of its instances others hold too. */
+static uint32_t put(write_op *op, const char *path, const file_stamp *stamp,
+                    const index_record *record)
+{
+    uint32_t nduplicates = 0;
+    delete_file(op, path);
+    for (int64_t part = 0; record != NULL; record = record->next, part++) {
+        int64_t series = find_or_insert_series(op, record);
+        write_run(op, DO_FILE_INSERT, "tiiiniii", path, (int64_t)stamp->nbytes, stamp->mtime_ns,
+                  (int64_t)stamp->inode, part, series, first_number(record));
+        int64_t file = sqlite3_last_insert_rowid(op->index->writer);
+        insert_record(op, file, record);
+        nduplicates += insert_instances(op, file, record);
+    }
+    return nduplicates;
+}
+
 int sqlite_put_file(scp_index *base, const char *path, const file_stamp *stamp,
                     const index_record *record, uint32_t *nduplicates, scp_error *error)
 {
     write_op op;
     sqlite_write_begin(&op, (sqlite_index *)base);
-    delete_file(&op, path);
-    *nduplicates = 0;
-    for (int64_t part = 0; record != NULL; record = record->next, part++) {
-        int64_t series = find_or_insert_series(&op, record);
-        write_run(&op, DO_FILE_INSERT, "tiiiniii", path, (int64_t)stamp->nbytes, stamp->mtime_ns,
-                  (int64_t)stamp->inode, part, series, first_number(record));
-        int64_t file = sqlite3_last_insert_rowid(op.index->writer);
-        insert_record(&op, file, record);
-        *nduplicates += insert_instances(&op, file, record);
-    }
+    *nduplicates = put(&op, path, stamp, record);
+    return sqlite_write_end(&op, error);
+}
+
+int sqlite_switch_files(scp_index *base, const index_entry *entries, uint32_t nentries,
+                        const char *const *gone, uint32_t ngone, scp_error *error)
+{
+    write_op op;
+    sqlite_write_begin(&op, (sqlite_index *)base);
+    /* First out, then in: so no instance is ever there twice, which would cost a look at both. */
+    for (uint32_t i = 0; i < ngone; i++)
+        delete_file(&op, gone[i]);
+    for (uint32_t i = 0; i < nentries; i++)
+        put(&op, entries[i].path, &entries[i].stamp, entries[i].record);
     return sqlite_write_end(&op, error);
 }
 

@@ -13,6 +13,7 @@
 #include "ahead.h"
 #include "instance_part.h"
 #include "metrics.h"
+#include "relocate.h"
 #include "series_pool.h"
 #include "sop_classes.h"
 
@@ -133,15 +134,13 @@ static bool choose_context(retrieval_instance *out, const retrieval *r, const dc
 
 /* Is instance i what the index says, and how will it leave? Else out says why not. */
 static bool examine(retrieval_instance *out, dcb_frame_info *info, const retrieval *r,
-                    dcb_series *series, size_t i)
+                    dcb_series *series, uint32_t frame, const char *uid)
 {
-    char uid[UL_UID_SIZE];
     dcb_error error = DCB_ERROR_INIT;
-    if (dcb_series_frame_info(info, series, instance_list_frame(r->list, i), &error) != DCB_OK) {
+    if (dcb_series_frame_info(info, series, frame, &error) != DCB_OK) {
         set_reader_failure(out, &error);
         return false;
     }
-    instance_list_uid(uid, r->list, i);
     if (strcmp(info->sop_instance_uid, uid) != 0) {
         set_failure(out, "the file changed since it was indexed",
                     "the index names another SOP instance");
@@ -172,14 +171,12 @@ static dcb_status take_frame(dcb_frame **out, dcb_series *series, uint32_t frame
 }
 
 /* Another instance than is stored: made in memory, then sent as any other. */
-static void make_part(retrieval_instance *out, const retrieval *r, dcb_series *series, size_t i)
+static void make_part(retrieval_instance *out, const retrieval *r, dcb_series *series,
+                      uint32_t frame, const char *uid)
 {
-    const uint32_t frame = instance_list_frame(r->list, i);
-    char uid[UL_UID_SIZE];
     instance_part part;
     dcb_error error = DCB_ERROR_INIT;
     dcb_frame_info info;
-    instance_list_uid(uid, r->list, i);
     if (!(r->part == RETRIEVAL_HEADERS ? instance_headers(&part, series, frame, uid)
                                        : instance_frames(&part, series, frame, uid, r->query))) {
         out->status = part.status;
@@ -199,39 +196,51 @@ static void make_part(retrieval_instance *out, const retrieval *r, dcb_series *s
     instance_part_close(&part);
 }
 
-/* Instance i, or why it cannot be sent. False where another thread would have to be waited for. */
-static bool make(retrieval_instance *out, retrieval *r, size_t i, bool may_wait)
+static void make_from(retrieval_instance *out, const retrieval *r, dcb_series *series,
+                      uint32_t frame, const char *uid, bool may_wait, bool *busy)
 {
-    const uint32_t frame = instance_list_frame(r->list, i);
-    const open_file *file;
-    out->frame = NULL;
-    out->status = 0;
-    out->comment[0] = out->reason[0] = '\0';
-    if (!get_file(&file, r, i, may_wait))
-        return false;
-    if (file->series == NULL) {
-        static const dcb_error no_memory = {DCB_ERR_NO_MEMORY, UINT64_MAX, "for an error"};
-        set_reader_failure(out, file->error != NULL ? file->error : &no_memory);
-        return true;
-    }
     if (r->part != RETRIEVAL_WHOLE) {
-        make_part(out, r, file->series, i);
-        return true;
+        make_part(out, r, series, frame, uid);
+        return;
     }
     dcb_frame_info info;
-    if (!examine(out, &info, r, file->series, i))
-        return true;
+    if (!examine(out, &info, r, series, frame, uid))
+        return;
     dcb_error error = DCB_ERROR_INIT;
     dcb_status status;
     do { /* what an encoding cannot hold, another one may */
-        status =
-            take_frame(&out->frame, file->series, frame, out->context.encoding, may_wait, &error);
+        status = take_frame(&out->frame, series, frame, out->context.encoding, may_wait, &error);
     } while (
         status == DCB_ERR_ENCODING &&
         get_context_next(&out->context, r->contexts, info.sop_class_uid, info.stored_syntax_uid));
     if (status != DCB_OK)
         set_reader_failure(out, &error);
-    return status != DCB_OK || out->frame != NULL;
+    *busy = status == DCB_OK && out->frame == NULL;
+}
+
+/* Instance i, or why it cannot be sent. False where another thread would have to be waited for. */
+static bool make(retrieval_instance *out, retrieval *r, size_t i, bool may_wait)
+{
+    static const dcb_error no_memory = {DCB_ERR_NO_MEMORY, UINT64_MAX, "for an error"};
+    uint32_t frame = instance_list_frame(r->list, i);
+    char uid[UL_UID_SIZE];
+    const open_file *file;
+    dcb_series *moved = NULL;
+    bool busy = false;
+    out->frame = NULL;
+    out->status = 0;
+    out->comment[0] = out->reason[0] = '\0';
+    if (!get_file(&file, r, i, may_wait))
+        return false;
+    instance_list_uid(uid, r->list, i);
+    if (file->series == NULL || !relocate_holds(file->series, frame, uid))
+        moved = relocate(&frame, r->node->index, r->node->series, uid);
+    if (moved != NULL || file->series != NULL)
+        make_from(out, r, moved != NULL ? moved : file->series, frame, uid, may_wait, &busy);
+    else
+        set_reader_failure(out, file->error != NULL ? file->error : &no_memory);
+    dcb_series_release(moved);
+    return !busy;
 }
 
 /* ---- Before their turn ---- */
@@ -307,9 +316,11 @@ static void look_at_first(retrieval *r)
     retrieval_instance first;
     dcb_frame_info info;
     const open_file *file;
+    char uid[UL_UID_SIZE];
     get_file(&file, r, 0, true);
+    instance_list_uid(uid, r->list, 0);
     if (r->part == RETRIEVAL_WHOLE && file->series != NULL &&
-        examine(&first, &info, r, file->series, 0))
+        examine(&first, &info, r, file->series, instance_list_frame(r->list, 0), uid))
         r->encoding = first.context.encoding;
 }
 

@@ -446,6 +446,65 @@ static void test_htj2k_is_kept(void **state)
     dcb_series_close(second);
 }
 
+/* Slices of a file and new ones in a new file: nothing of either is another than it was. */
+static void test_frames_of_another_file(void **state)
+{
+    const folder *f = *state;
+    char *again = path_join(f->path, "again.dcbs");
+    for (size_t k = 0; k < source_nkinds; k++) {
+        write_kind(f->file, &source_kinds[k], 3, NULL);
+        dcb_series *first = open_series(f->file, false);
+        dcb_writer *writer = NULL;
+        dcb_writer_summary summary;
+        dcb_error error = DCB_ERROR_INIT;
+        assert_int_equal(dcb_writer_create(&writer, again, NULL, NULL), DCB_OK);
+        static const uint32_t order[] = {1, 3, 0, 2, 4}; /* 3 and 4 are new */
+        for (size_t i = 0; i < 5; i++) {
+            size_t nbytes = 0;
+            uint8_t *bytes = source_instance(&nbytes, &source_kinds[k], order[i]);
+            dcb_status status = order[i] < 3 ? dcb_writer_add_frame(writer, first, order[i], &error)
+                                             : add(writer, bytes, nbytes, EXPLICIT, &error);
+            if (status != DCB_OK)
+                fail_msg("%s: slice %u: %s", source_kinds[k].name, order[i], error.message);
+            free(bytes);
+        }
+        assert_int_equal(dcb_writer_add_frame(writer, first, 1, &error), DCB_ERR_ARGUMENT);
+        assert_int_equal(dcb_writer_add_frame(writer, first, 3, &error), DCB_ERR_RANGE);
+        assert_int_equal(dcb_writer_commit(writer, &summary, &error), DCB_OK);
+        assert_int_equal(summary.nframes, 5);
+        dcb_series *second = open_series(again, false);
+        for (uint32_t i = 0; i < 5; i++) {
+            size_t nbytes = 0, got = 0;
+            uint8_t *bytes = source_instance(&nbytes, &source_kinds[k], order[i]);
+            dcb_frame *frame = get_frame(second, i, DCB_ENCODING_EXPLICIT_LE);
+            const uint8_t *dataset = dcb_frame_dataset(frame, &got);
+            if (got != nbytes || memcmp(dataset, bytes, nbytes) != 0)
+                fail_msg("%s: slice %u is not what was taken in", source_kinds[k].name, order[i]);
+            dcb_frame_release(frame);
+            free(bytes);
+        }
+        dcb_series_close(first);
+        dcb_series_close(second);
+    }
+    free(again);
+}
+
+/* A file of another writer does not tell what was taken in. */
+static void test_frames_without_trailer(void **state)
+{
+    const folder *f = *state;
+    char *again = path_join(f->path, "again.dcbs");
+    dcb_writer *writer = NULL;
+    dcb_error error = DCB_ERROR_INIT;
+    write_kind(f->file, &source_kinds[0], 1, NULL);
+    dcb_series *series = open_series(f->file, true);
+    assert_int_equal(dcb_writer_create(&writer, again, NULL, NULL), DCB_OK);
+    assert_int_equal(dcb_writer_add_frame(writer, series, 0, &error), DCB_ERR_UNSUPPORTED);
+    dcb_writer_abort(writer);
+    dcb_series_close(series);
+    free(again);
+}
+
 /* Samples that the caller decoded; Planar Configuration and YBR_RCT are the source's own words. */
 static void test_given_samples(void **state)
 {
@@ -704,6 +763,8 @@ int main(void)
         cmocka_unit_test(test_elements),
         cmocka_unit_test(test_verify),
         cmocka_unit_test(test_htj2k_is_kept),
+        cmocka_unit_test(test_frames_of_another_file),
+        cmocka_unit_test(test_frames_without_trailer),
         cmocka_unit_test(test_given_samples),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_nothing_to_write),
