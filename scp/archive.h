@@ -3,7 +3,8 @@
  * archive.h - keeps the index true to the archive folders: a scan at the start, then a thread that
  * watches them.
  *
- * Files are those named *.dcbs. Hidden files and folders (a leading dot) and the state folder are
+ * Files are those named *.dcbs, and the DICOM files that packing keeps verbatim beside them, by
+ * their name (INGEST.md). Hidden files and folders (a leading dot) and the state folder are
  * left out. Symbolic links are followed where they lead out of the archive folders; what one leads
  * to within them is there already.
  *

@@ -7,6 +7,7 @@
  * never missed. One thread (archive_private.h).
  */
 #include "archive_private.h"
+#include "dictionary.h"
 #include "index_record.h"
 #include "log.h"
 
@@ -16,12 +17,24 @@
 #include <string.h>
 #include <time.h>
 
+/* "<16 hexadecimal digits>-<digits>.dcm": what packing kept verbatim beside a .dcbs file. */
+static bool is_kept_name(const char *name)
+{
+    const size_t hash = strspn(name, "0123456789abcdef");
+    if (hash != 16 || name[hash] != '-')
+        return false;
+    const char *number = name + hash + 1;
+    const size_t ndigits = strspn(number, "0123456789");
+    return ndigits > 0 && strcmp(number + ndigits, ".dcm") == 0;
+}
+
 bool archive__is_file_name(const char *name)
 {
     static const char suffix[] = ".dcbs";
     size_t length = strlen(name);
-    return name[0] != '.' && length >= sizeof suffix &&
-           strcmp(name + length - (sizeof suffix - 1), suffix) == 0;
+    return (name[0] != '.' && length >= sizeof suffix &&
+            strcmp(name + length - (sizeof suffix - 1), suffix) == 0) ||
+           is_kept_name(name);
 }
 
 void archive__index_failed(scp_archive *archive, const scp_error *error)
@@ -207,9 +220,11 @@ static void read_file(scp_archive *archive, const char *path, const file_stamp *
     dcb_series *series = NULL;
     index_record *record = NULL;
     dcb_error cause = DCB_ERROR_INIT;
+    dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
     uint32_t wait_ms = archive->tuning.settle_ms;
+    options.vr_lookup = dictionary_vr;
     archive->nfiles_read++;
-    dcb_status status = dcb_series_open(&series, path, NULL, &cause);
+    dcb_status status = dcb_series_open(&series, path, &options, &cause);
     if (status == DCB_OK) /* its tables are there: a DCB file, whole or not */
         wait_ms = archive->tuning.grow_ms;
     if (status == DCB_OK)

@@ -4,6 +4,7 @@
 
 #include "dataset_equal.h"
 #include "identifier.h"
+#include "index_record.h"
 #include "relocate.h"
 
 #include <stdio.h>
@@ -29,7 +30,7 @@ static dcb_status keep_common(dcb_dataset *dataset, dcb_series *series, uint32_t
                               dcb_error *error)
 {
     dcb_dataset *other = NULL;
-    dcb_status status = dcb_series_dataset(&other, series, frame, true, error);
+    dcb_status status = index_record_dataset(&other, series, frame, error);
     for (size_t i = dcb_dataset_count(dataset); status == DCB_OK && i > 0; i--) {
         const dcb_element *element = dcb_dataset_at(dataset, i - 1);
         if (!dataset_same_element(element, dcb_dataset_find(other, element->tag)))
@@ -90,7 +91,7 @@ dcb_status find_file_dataset(const dcb_dataset **out, find_file *file, scp_index
     dcb_dataset_close(file->dataset);
     file->dataset = NULL;
     const uint32_t nframes = dcb_series_get_info(file->series)->nframes;
-    status = dcb_series_dataset(&file->dataset, file->series, frame, true, error);
+    status = index_record_dataset(&file->dataset, file->series, frame, error);
     if (status != DCB_OK)
         return status;
     if (!agrees(file->dataset, TAG_SERIES_INSTANCE_UID, instance->series_instance_uid) ||

@@ -357,10 +357,44 @@ dcb_status index_record_create_from(index_record **out, uint32_t nframes,
     return DCB_OK;
 }
 
+static void forget_charset(dcb_dataset *dataset)
+{
+    dcb_dataset_remove(dataset, DCB_TAG(0x0008, 0x0005));
+    for (size_t i = 0; i < dcb_dataset_count(dataset); i++) {
+        const dcb_element *element = dcb_dataset_at(dataset, i);
+        for (uint32_t k = 0; k < element->nitems; k++)
+            forget_charset(element->items[k]);
+    }
+}
+
+dcb_status index_record_to_utf8(dcb_dataset *dataset, dcb_error *error)
+{
+    dcb_status status = dcb_dataset_to_utf8(dataset, error);
+    if (status != DCB_ERR_UNSUPPORTED)
+        return status;
+    forget_charset(dataset);
+    return dcb_dataset_to_utf8(dataset, error);
+}
+
+dcb_status index_record_dataset(dcb_dataset **out, dcb_series *series, uint32_t frame,
+                                dcb_error *error)
+{
+    dcb_status status = dcb_series_dataset(out, series, frame, true, error);
+    if (status != DCB_ERR_UNSUPPORTED ||
+        dcb_series_dataset(out, series, frame, false, error) != DCB_OK)
+        return status;
+    status = index_record_to_utf8(*out, error);
+    if (status != DCB_OK) {
+        dcb_dataset_close(*out);
+        *out = NULL;
+    }
+    return status;
+}
+
 static dcb_status get_series_dataset(dcb_dataset **out, void *context, uint32_t frame,
                                      dcb_error *error)
 {
-    return dcb_series_dataset(out, context, frame, true, error);
+    return index_record_dataset(out, context, frame, error);
 }
 
 dcb_status index_record_create(index_record **out, dcb_series *series, dcb_error *error)

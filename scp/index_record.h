@@ -52,6 +52,12 @@ dcb_status index_record_create_from(index_record **out, uint32_t nframes,
                                     dcb_status (*get)(dcb_dataset **out, void *context,
                                                       uint32_t frame, dcb_error *error),
                                     void *context, dcb_error *error);
+/* The data set of a frame in UTF-8, also where its character set is not known: then all but ASCII
+   becomes U+FFFD, as an instance is none the worse for an odd (0008,0005). */
+dcb_status index_record_dataset(dcb_dataset **out, dcb_series *series, uint32_t frame,
+                                dcb_error *error);
+/* The same of a data set that is at hand. */
+dcb_status index_record_to_utf8(dcb_dataset *dataset, dcb_error *error);
 /* All records of the file. */
 void index_record_close(index_record *record);
 

@@ -5,7 +5,7 @@
  * Invariant: the replay only adds what the journal holds and removes what is not whole; it may be
  * ended and begun anew at any point. Threads: the opener's; then ingest.h's.
  */
-#include "ingest_private.h"
+#include "ingest_pack.h"
 
 #include "dictionary.h"
 #include "log.h"
@@ -63,7 +63,22 @@ static void see_number(scp_ingest *ingest, uint64_t number)
 typedef struct replay {
     scp_ingest *ingest;
     replay_counts counts;
+    uint64_t *packed; /* numbers that were dropped from the spool, ascending */
+    size_t npacked;
 } replay;
+
+static bool was_packed(const replay *r, uint64_t number)
+{
+    size_t low = 0, high = r->npacked;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (r->packed[middle] < number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < r->npacked && r->packed[low] == number;
+}
 
 static int restore_record(void *context, uint64_t number, const uint8_t *bytes, size_t nbytes,
                           scp_error *error)
@@ -72,6 +87,8 @@ static int restore_record(void *context, uint64_t number, const uint8_t *bytes, 
     char path[INGEST_PATH_SIZE];
     file_stamp stamp;
     see_number(r->ingest, number);
+    if (was_packed(r, number))
+        return 0;
     ingest__path(path, r->ingest, number, ".dcm");
     if (ingest__check_file(path, &stamp) == INGEST_WHOLE && stamp.nbytes == nbytes) {
         /* What came after a restored one stays newer than it. */
@@ -170,6 +187,7 @@ static int replay_folder(replay *r, const char *name, scp_error *error)
         }
     }
     closedir(folder);
+    rmdir(path); /* where all of it was packed */
     return result;
 }
 
@@ -192,27 +210,39 @@ static int replay_folders(replay *r, scp_error *error)
     return result;
 }
 
-static int replay_all(scp_ingest *ingest, scp_error *error)
+static int replay_into(replay *r, journal_replay_stats *stats, scp_error *error)
 {
-    replay r = {.ingest = ingest};
-    journal_replay_stats stats;
-    if (journal_replay(ingest->folder, ingest->folder_fd, restore_record, &r, &stats, error) != 0)
+    scp_ingest *ingest = r->ingest;
+    if (ingest__switch_redo(ingest, &r->packed, &r->npacked, error) != 0)
+        return -1;
+    if (journal_replay(ingest->folder, ingest->folder_fd, restore_record, r, stats, error) != 0)
         return -1;
     /* What the journal held is durable in files before the journal goes. */
-    if (stats.records > 0 && syncfs(ingest->folder_fd) != 0)
+    if (stats->records > 0 && syncfs(ingest->folder_fd) != 0)
         return scp_fail(error, "cannot write the spool %s: %s", ingest->folder, strerror(errno));
-    if (replay_folders(&r, error) != 0)
+    if (replay_folders(r, error) != 0)
         return -1;
     int cause = journal_clear(ingest->folder_fd);
     if (cause != 0)
         return scp_fail(error, "cannot empty the journal in %s: %s", ingest->folder,
                         strerror(cause));
+    return ingest__switch_forget(ingest, error);
+}
+
+static int replay_all(scp_ingest *ingest, scp_error *error)
+{
+    replay r = {.ingest = ingest};
+    journal_replay_stats stats = {0};
+    const int result = replay_into(&r, &stats, error);
+    free(r.packed);
+    if (result != 0)
+        return -1;
     const bool crashed = stats.records > 0 || r.counts.torn > 0 || r.counts.unfinished > 0;
     log_event(crashed ? LOG_WARN : LOG_INFO, "spool.opened", LOG_T("folder", ingest->folder),
               LOG_U("instances", r.counts.files), LOG_U("journal_records", stats.records),
               LOG_U("torn_tails", stats.torn_segments), LOG_U("restored", r.counts.restored),
               LOG_U("torn", r.counts.torn), LOG_U("unfinished", r.counts.unfinished),
-              LOG_U("indexed", r.counts.indexed));
+              LOG_U("indexed", r.counts.indexed), LOG_U("packed", r.npacked));
     return 0;
 }
 
@@ -244,6 +274,8 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
         result = journal_open(&ingest->journal, ingest->folder_fd, error);
     if (result == 0)
         result = ingest__start_indexing(ingest, error);
+    if (result == 0)
+        result = ingest__packer_start(ingest, error);
     if (result != 0) {
         ingest_close(ingest);
         return -1;
@@ -256,7 +288,9 @@ void ingest_close(scp_ingest *ingest)
 {
     if (ingest == NULL)
         return;
+    ingest__packer_stop(ingest);
     ingest__stop_indexing(ingest);
+    free(ingest->retired.notes);
     journal_close(ingest->journal);
     if (ingest->lock_fd >= 0)
         close(ingest->lock_fd);

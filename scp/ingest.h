@@ -32,6 +32,12 @@ void ingest_close(scp_ingest *ingest);
 /* Returns when all that was acknowledged before the call can be found in the index. */
 void ingest_settle(scp_ingest *ingest);
 
+/* Packs every series that waits in the spool now, and returns when each was tried: true where none
+   failed. */
+bool ingest_pack(scp_ingest *ingest);
+/* Begins that, and returns at once. */
+void ingest_pack_start(scp_ingest *ingest);
+
 /* Since the start, but for what waits and is under way. */
 typedef struct ingest_stats {
     uint64_t received, received_bytes; /* kept: answered with success or a warning */

@@ -61,7 +61,7 @@ int ingest__make_folder(const scp_ingest *ingest, uint64_t number)
     return errno == EEXIST ? 0 : errno;
 }
 
-static file_stamp stamp_of(const struct stat *st)
+file_stamp ingest__stamp_of(const struct stat *st)
 {
     return (file_stamp){.nbytes = (uint64_t)st->st_size,
                         .mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
@@ -73,7 +73,7 @@ static int take_stamp(int fd, file_stamp *stamp)
     struct stat st;
     if (fstat(fd, &st) != 0)
         return errno;
-    *stamp = stamp_of(&st);
+    *stamp = ingest__stamp_of(&st);
     return 0;
 }
 
@@ -140,7 +140,7 @@ ingest_file_state ingest__check_file(const char *path, file_stamp *stamp)
     uint8_t *chunk = malloc(CHUNK);
     if (hash == NULL || chunk == NULL || fstat(fd, &st) != 0 || XXH3_64bits_reset(hash) != XXH_OK)
         goto out;
-    *stamp = stamp_of(&st);
+    *stamp = ingest__stamp_of(&st);
     state = INGEST_TORN;
     if (read(fd, preamble, PREAMBLE) != PREAMBLE || memcmp(preamble, SEAL_MAGIC, 8) != 0 ||
         load64(preamble + 8) != (uint64_t)st.st_size)

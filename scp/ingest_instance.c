@@ -11,6 +11,8 @@
 #include "dictionary.h"
 #include "dimse_status.h"
 #include "log.h"
+#include "pack_same.h"
+#include "relocate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -185,7 +187,7 @@ static dcb_status give_head(dcb_dataset **out, void *context, uint32_t frame, dc
 {
     (void)frame;
     dcb_status status = dcb_dataset_copy(out, context, error);
-    return status == DCB_OK ? dcb_dataset_to_utf8(*out, error) : status;
+    return status == DCB_OK ? index_record_to_utf8(*out, error) : status;
 }
 
 static void check_head(ingest_instance *in, const dcb_dataset *head, index_record **record)
@@ -252,23 +254,55 @@ static bool same_in(dcb_series *known, uint32_t frame, dcb_series *arrived, dcb_
     return same;
 }
 
+/* Against what was packed, where pixels may have been encoded since. */
+static bool same_packed(ingest_instance *in, dcb_series *known, uint32_t frame)
+{
+    part10_file source;
+    const part10_result result = in->fd < 0 ? part10_file_copy(&source, in->bytes, in->nbytes, NULL)
+                                            : part10_file_read(&source, in->part, NULL);
+    const bool same = result == PART10_OK && pack_holds(known, frame, &source);
+    part10_file_close(&source);
+    return same;
+}
+
 /* The same data set, in the bytes as they came or once both are written in one encoding. What
    cannot be compared is taken for different. */
-static bool is_same(ingest_instance *in, const ingest_place *place)
+static bool is_same(ingest_instance *in, dcb_series *known, uint32_t frame)
 {
-    dcb_series *known = NULL, *arrived = NULL;
+    dcb_series *arrived = NULL;
     dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
     options.vr_lookup = dictionary_vr;
-    dcb_status status = series_pool_get(&known, in->ingest->series, place->path, NULL);
-    if (status == DCB_OK && in->fd < 0)
-        status = dcb_series_open_memory(&arrived, in->bytes, in->nbytes, &options, NULL);
-    else if (status == DCB_OK)
-        status = dcb_series_open(&arrived, in->part, &options, NULL);
-    bool same =
-        status == DCB_OK && (same_in(known, place->frame, arrived, DCB_ENCODING_STORED) ||
-                             same_in(known, place->frame, arrived, DCB_ENCODING_EXPLICIT_LE));
-    dcb_series_release(known);
+    if (dcb_series_get_info(known)->has_trailer)
+        return same_packed(in, known, frame);
+    const dcb_status status =
+        in->fd < 0 ? dcb_series_open_memory(&arrived, in->bytes, in->nbytes, &options, NULL)
+                   : dcb_series_open(&arrived, in->part, &options, NULL);
+    const bool same =
+        status == DCB_OK && (same_in(known, frame, arrived, DCB_ENCODING_STORED) ||
+                             same_in(known, frame, arrived, DCB_ENCODING_EXPLICIT_LE));
     dcb_series_release(arrived);
+    return same;
+}
+
+/* The one with the UID that is there. Packing may move it meanwhile: then it is looked for again.
+ */
+static dcb_series *open_known(ingest_instance *in, const ingest_place *place, uint32_t *frame)
+{
+    dcb_series *known = NULL;
+    *frame = place->frame;
+    if (series_pool_get(&known, in->ingest->series, place->path, NULL) == DCB_OK &&
+        relocate_holds(known, place->frame, in->sop_instance_uid))
+        return known;
+    dcb_series_release(known);
+    return relocate(frame, in->ingest->index, in->ingest->series, in->sop_instance_uid);
+}
+
+static bool is_known(ingest_instance *in, const ingest_place *place)
+{
+    uint32_t frame;
+    dcb_series *known = open_known(in, place, &frame);
+    const bool same = known != NULL && is_same(in, known, frame);
+    dcb_series_release(known);
     return same;
 }
 
@@ -289,7 +323,7 @@ static duplicate_verdict judge_duplicate(ingest_instance *in, const char *series
     duplicate_verdict verdict = KEEP_WITH_WARNING;
     const store_duplicates policy = in->ingest->options->store_duplicates;
     const char *effect = "the SOP instance is in another series too: both are kept";
-    if (place.same_series && is_same(in, &place)) {
+    if (place.same_series && is_known(in, &place)) {
         verdict = HAVE_IT;
         effect = "";
     } else if (place.same_series && policy == DUPLICATES_REPLACE) {

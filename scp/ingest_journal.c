@@ -119,12 +119,18 @@ static int write_all(int fd, const struct iovec *parts, int nparts, uint64_t at)
     return 0;
 }
 
-static int write_segment_header(const segment *s)
+/* Flushed, so that what the segment held before is gone. */
+static int write_segment_header(segment *s, uint64_t sequence)
 {
-    segment_header header = {SEGMENT_MAGIC, s->sequence, 0};
+    segment_header header = {SEGMENT_MAGIC, sequence, 0};
     header.hash = journal_hash(&header, offsetof(segment_header, hash));
     const struct iovec part = {&header, sizeof header};
-    return write_all(s->fd, &part, 1, 0);
+    int result = write_all(s->fd, &part, 1, 0);
+    if (result == 0 && fdatasync(s->fd) != 0)
+        result = errno;
+    if (result == 0)
+        s->sequence = sequence;
+    return result;
 }
 
 static int write_record(ingest_journal *j, const waiter *w)
@@ -152,10 +158,9 @@ static int activate_segment(ingest_journal *j)
                 continue;
             j->active = &j->segments[i];
             j->active->state = SEGMENT_ACTIVE;
-            j->active->sequence = j->next_sequence++;
             j->position = BLOCK;
             pthread_cond_broadcast(&j->changed); /* for the thread: the next one may be due */
-            return write_segment_header(j->active);
+            return write_segment_header(j->active, j->next_sequence++);
         }
         if (j->checkpoint_failed != 0)
             return j->checkpoint_failed;
@@ -240,6 +245,24 @@ int journal_write(ingest_journal *j, uint64_t number, const void *bytes, size_t 
     }
     pthread_mutex_unlock(&j->lock);
     return own.result;
+}
+
+uint64_t journal_mark(ingest_journal *j)
+{
+    pthread_mutex_lock(&j->lock);
+    const uint64_t mark = j->next_sequence;
+    pthread_mutex_unlock(&j->lock);
+    return mark;
+}
+
+bool journal_is_past(ingest_journal *j, uint64_t mark)
+{
+    bool past = true;
+    pthread_mutex_lock(&j->lock);
+    for (uint32_t i = 0; i < j->nsegments; i++)
+        past = past && (j->segments[i].sequence == 0 || j->segments[i].sequence >= mark);
+    pthread_mutex_unlock(&j->lock);
+    return past;
 }
 
 /* ---- The thread: segments made ready ---- */

@@ -48,4 +48,9 @@ void journal_close(ingest_journal *journal);
    must have been written before. */
 int journal_write(ingest_journal *journal, uint64_t number, const void *bytes, size_t nbytes);
 
+/* All that was written before the mark was taken is gone from the disk once the journal is past it.
+ */
+uint64_t journal_mark(ingest_journal *journal);
+bool journal_is_past(ingest_journal *journal, uint64_t mark);
+
 #endif

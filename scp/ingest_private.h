@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #define INGEST_PATH_SIZE 4096
 
@@ -35,6 +36,14 @@ typedef struct ingest_series {
     bool wanted;           /* at once: somebody asked */
 } ingest_series;
 
+/* Packings that are done, whose notes must stay while the journal holds what they dropped. */
+typedef struct ingest_retired {
+    struct {
+        uint64_t id, mark; /* journal_mark */
+    } * notes;
+    size_t n, capacity;
+} ingest_retired;
+
 #define BACKLOG_BUCKETS 1024u
 
 /* The series that wait to be packed. */
@@ -43,7 +52,8 @@ typedef struct ingest_backlog {
     pthread_cond_t changed; /* by the monotonic clock */
     ingest_series *buckets[BACKLOG_BUCKETS];
     ingest_stats stats;
-    bool stopping;
+    bool stopping, has_thread, busy; /* busy: a series is being packed */
+    pthread_t thread;                /* the packer */
 } ingest_backlog;
 
 /* An instance between its arrival and the commit that makes it known to the index. */
@@ -66,6 +76,7 @@ struct scp_ingest {
     ingest_journal *journal; /* NULL: durability is async */
     atomic_uint_fast64_t next_number;
     ingest_backlog backlog;
+    ingest_retired retired; /* the packer's */
 
     pthread_mutex_t lock; /* all below */
     pthread_cond_t changed;
@@ -85,6 +96,7 @@ void ingest__path(char path[INGEST_PATH_SIZE], const scp_ingest *ingest, uint64_
                   const char *suffix);
 /* Makes the folder that the number's file goes into; 0 or errno. */
 int ingest__make_folder(const scp_ingest *ingest, uint64_t number);
+file_stamp ingest__stamp_of(const struct stat *st);
 /* A whole file; *stamp is its. 0 or errno, and then nothing of it is left. */
 int ingest__write_file(const scp_ingest *ingest, const char *path, const uint8_t *bytes,
                        size_t nbytes, file_stamp *stamp);

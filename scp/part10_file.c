@@ -179,12 +179,9 @@ static bool convert(part10_file *out, dcb_syntax syntax, scp_error *error)
     return true;
 }
 
-part10_result part10_file_read(part10_file *out, const char *path, scp_error *error)
+/* Once the bytes are there. */
+static part10_result read_bytes(part10_file *out, scp_error *error)
 {
-    *out = (part10_file){.bytes = NULL};
-    part10_result result = read_file(out, path, error);
-    if (result != PART10_OK)
-        return result;
     if (!read_group_2(out)) {
         scp_fail(error, "its File Meta Information names no transfer syntax");
         return PART10_UNREADABLE;
@@ -200,6 +197,24 @@ part10_result part10_file_read(part10_file *out, const char *path, scp_error *er
         good = convert(out, DCB_SYNTAX_EXPLICIT_BE, error);
     }
     return good ? PART10_OK : PART10_UNREADABLE;
+}
+
+part10_result part10_file_read(part10_file *out, const char *path, scp_error *error)
+{
+    *out = (part10_file){.bytes = NULL};
+    const part10_result result = read_file(out, path, error);
+    return result == PART10_OK ? read_bytes(out, error) : result;
+}
+
+part10_result part10_file_copy(part10_file *out, const void *bytes, size_t nbytes, scp_error *error)
+{
+    *out = (part10_file){.bytes = malloc(nbytes + 1), .nbytes = nbytes};
+    if (out->bytes == NULL) {
+        scp_fail(error, "out of memory");
+        return PART10_UNREADABLE;
+    }
+    memcpy(out->bytes, bytes, nbytes);
+    return read_bytes(out, error);
 }
 
 void part10_file_close(part10_file *file)

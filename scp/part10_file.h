@@ -30,6 +30,9 @@ typedef struct part10_file {
 /* Reads the file and makes the data set Explicit VR Little Endian. out is to be closed in any case.
  */
 part10_result part10_file_read(part10_file *out, const char *path, scp_error *error);
+/* The same of a file that is in memory, which is copied. */
+part10_result part10_file_copy(part10_file *out, const void *bytes, size_t nbytes,
+                               scp_error *error);
 /* Decodes pixels where a writer cannot take them as they are. False where that cannot be done. */
 bool part10_file_decode(part10_file *file, scp_error *error);
 void part10_file_close(part10_file *file);

@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
 
 static atomic_uint calls, failing_call; /* failing_call 0: none */
 static atomic_int failure;
@@ -45,12 +48,36 @@ static bool fails(void)
     return true;
 }
 
+static atomic_uint steps, crashing_step; /* 0: none */
+
+static void step(void)
+{
+    const unsigned n = atomic_fetch_add(&steps, 1) + 1;
+    if (n == atomic_load(&crashing_step))
+        _exit(DISK_CRASH);
+}
+
+unsigned fail_disk_crash_at(unsigned n)
+{
+    atomic_store(&crashing_step, n);
+    return atomic_exchange(&steps, 0);
+}
+
 #define WRAP(type, name, parameters, arguments)                                                    \
     type __real_##name parameters;                                                                 \
     type __wrap_##name parameters;                                                                 \
     type __wrap_##name parameters                                                                  \
     {                                                                                              \
+        step();                                                                                    \
         return fails() ? -1 : __real_##name arguments;                                             \
+    }
+#define WRAP_STEP(type, name, parameters, arguments)                                               \
+    type __real_##name parameters;                                                                 \
+    type __wrap_##name parameters;                                                                 \
+    type __wrap_##name parameters                                                                  \
+    {                                                                                              \
+        step();                                                                                    \
+        return __real_##name arguments;                                                            \
     }
 
 WRAP(ssize_t, write, (int fd, const void *bytes, size_t nbytes), (fd, bytes, nbytes))
@@ -63,3 +90,10 @@ WRAP(int, fsync, (int fd), (fd))
 WRAP(int, fdatasync, (int fd), (fd))
 WRAP(int, syncfs, (int fd), (fd))
 WRAP(int, rename, (const char *from, const char *to), (from, to))
+WRAP(int, renameat, (int folder, const char *from, int to_folder, const char *to),
+     (folder, from, to_folder, to))
+WRAP(int, link, (const char *from, const char *to), (from, to))
+WRAP_STEP(int, futimens, (int fd, const struct timespec times[2]), (fd, times))
+WRAP_STEP(int, mkdir, (const char *path, mode_t mode), (path, mode))
+WRAP_STEP(int, unlink, (const char *path), (path))
+WRAP_STEP(int, unlinkat, (int folder, const char *path, int flags), (folder, path, flags))

@@ -1,0 +1,585 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_ingest_pack.c - from the spool into .dcbs files: nothing changes, nothing is lost, wherever
+   the process ends and whichever write fails. */
+#include "dimse_status.h"
+#include "fail_disk.h"
+#include "ingest_private.h"
+#include "log.h"
+#include "relocate.h"
+#include "source_instance.h"
+#include "temp_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define CT       "1.2.840.10008.5.1.4.1.1.2"
+#define EXPLICIT "1.2.840.10008.1.2.1"
+#define LOSSY    "1.2.840.10008.1.2.4.50"
+
+typedef struct fixture {
+    char *store, *state;
+    scp_options options;
+    scp_index *index;
+    series_pool *series;
+    scp_ingest *ingest;
+} fixture;
+
+static void start(fixture *f)
+{
+    scp_error error = SCP_ERROR_INIT;
+    if (index_open(&f->index, f->state, &error) != 0 ||
+        ingest_open(&f->ingest, &f->options, f->index, f->series, &error) != 0)
+        fail_msg("%s", error.message);
+}
+
+static void stop(fixture *f)
+{
+    ingest_close(f->ingest);
+    index_close(f->index);
+}
+
+static int setup(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    log_configure(LOG_ERROR, LOG_TEXT);
+    f->store = temp_dir_create();
+    f->state = temp_dir_create();
+    f->options.store = f->store;
+    f->options.durability = DURABILITY_ASYNC;
+    assert_int_equal(series_pool_create(&f->series, 8, NULL, NULL), DCB_OK);
+    start(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture *f = *state;
+    stop(f);
+    series_pool_close(f->series);
+    temp_dir_remove(f->store);
+    temp_dir_remove(f->state);
+    free(f);
+    return 0;
+}
+
+/* ---- Instances ---- */
+
+static const source_kind usual = {.name = "usual", .slope = "1", .intercept = "-1024"};
+static const source_kind other = {
+    .name = "other", .slope = "1", .intercept = "-1024", .patient = "Roe^Jane"};
+
+static void uid_of(char uid[32], uint32_t slice)
+{
+    snprintf(uid, 32, "1.2.3.4.%u", slice + 100);
+}
+
+static uint16_t send_as(fixture *f, const source_kind *kind, uint32_t slice, const char *syntax)
+{
+    char uid[32];
+    size_t nbytes;
+    ingest_verdict verdict;
+    uid_of(uid, slice);
+    uint8_t *bytes = source_instance(&nbytes, kind, slice);
+    const ingest_request request = {7, syntax, CT, uid};
+    ingest_instance *instance = ingest_begin(f->ingest, &request);
+    ingest_take(instance, bytes, nbytes);
+    ingest_finish(instance, &verdict);
+    ingest_free(instance);
+    free(bytes);
+    return verdict.status;
+}
+
+static uint16_t send(fixture *f, const source_kind *kind, uint32_t slice)
+{
+    return send_as(f, kind, slice, EXPLICIT);
+}
+
+static void send_all(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        const uint16_t status = send(f, kind, i);
+        if (status != DIMSE_SUCCESS)
+            fail_msg("%s: slice %u is answered %04x", kind->name, i, status);
+    }
+}
+
+/* Is it found once, and bit by bit what was sent? */
+static bool holds(fixture *f, const source_kind *kind, uint32_t slice)
+{
+    char text[32];
+    const char *uid = text;
+    const index_filter filter = {.sop_uids = &uid, .nsop_uids = 1};
+    index_cursor *cursor = NULL;
+    index_instance found;
+    dcb_series *series = NULL;
+    dcb_frame *frame = NULL;
+    dcb_error error = DCB_ERROR_INIT;
+    size_t nbytes, got = 0;
+    bool same = false;
+    uid_of(text, slice);
+    uint8_t *bytes = source_instance(&nbytes, kind, slice);
+    assert_int_equal(index_find_instances(&cursor, f->index, &filter, NULL), 0);
+    if (index_cursor_next_instance(cursor, &found, NULL) == 1) {
+        if (series_pool_get(&series, f->series, found.path, &error) != DCB_OK ||
+            dcb_series_frame(&frame, series, found.frame, DCB_ENCODING_EXPLICIT_LE, &error) !=
+                DCB_OK)
+            fail_msg("%s: %s: %s", kind->name, found.path, error.message);
+        const uint8_t *dataset = dcb_frame_dataset(frame, &got);
+        same = got == nbytes && memcmp(dataset, bytes, nbytes) == 0;
+        assert_int_equal(index_cursor_next_instance(cursor, &found, NULL), 0);
+    }
+    dcb_frame_release(frame);
+    dcb_series_release(series);
+    index_cursor_close(cursor);
+    free(bytes);
+    return same;
+}
+
+static void check_holds(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
+{
+    index_totals totals;
+    ingest_settle(f->ingest);
+    for (uint32_t i = from; i < to; i++) {
+        if (!holds(f, kind, i))
+            fail_msg("%s: slice %u is not there as it was sent", kind->name, i);
+    }
+    assert_int_equal(index_get_totals(f->index, &totals, NULL), 0);
+    assert_int_equal(totals.series, 1);
+}
+
+/* ---- Files ---- */
+
+static const char *counted_suffix;
+static bool counted_spool;
+static size_t counted;
+
+static int count_one(const char *path, const struct stat *st, int type, struct FTW *place)
+{
+    (void)st;
+    (void)place;
+    const size_t n = strlen(path), tail = strlen(counted_suffix);
+    counted += type == FTW_F && n > tail && strcmp(path + n - tail, counted_suffix) == 0 &&
+               (strstr(path, INGEST_FOLDER) != NULL) == counted_spool;
+    return 0;
+}
+
+static size_t count_files(const fixture *f, bool in_spool, const char *suffix)
+{
+    counted_suffix = suffix;
+    counted_spool = in_spool;
+    counted = 0;
+    assert_int_equal(nftw(f->store, count_one, 8, FTW_PHYS), 0);
+    return counted;
+}
+
+static void check_files(const fixture *f, size_t nspooled, size_t npacked, size_t nkept)
+{
+    assert_int_equal(count_files(f, true, ".dcm"), nspooled);
+    assert_int_equal(count_files(f, false, ".dcbs"), npacked);
+    assert_int_equal(count_files(f, false, ".dcm"), nkept);
+    assert_int_equal(count_files(f, true, ".dcbs"), 0);
+    assert_int_equal(count_files(f, true, ".part"), 0);
+}
+
+/* ---- Tests ---- */
+
+static void test_every_kind_comes_back(void **state)
+{
+    for (size_t k = 0; k < source_nkinds; k++) {
+        const source_kind *kind = &source_kinds[k];
+        fixture *f = *state;
+        send_all(f, kind, 0, 5);
+        assert_true(ingest_pack(f->ingest));
+        check_files(f, 0, 1, 0);
+        check_holds(f, kind, 0, 5);
+        send_all(f, kind, 5, 7); /* and the merged file */
+        assert_true(ingest_pack(f->ingest));
+        check_files(f, 0, 1, 0);
+        check_holds(f, kind, 0, 7);
+        teardown(state);
+        setup(state);
+    }
+}
+
+static void test_stats(void **state)
+{
+    fixture *f = *state;
+    ingest_stats stats;
+    send_all(f, &usual, 0, 4);
+    assert_int_equal(send(f, &usual, 0), DIMSE_SUCCESS);
+    ingest_get_stats(&stats, f->ingest);
+    assert_int_equal(stats.received, 4);
+    assert_int_equal(stats.repeated, 1);
+    assert_int_equal(stats.spool_series, 1);
+    assert_int_equal(stats.spool_instances, 4);
+    assert_int_equal(stats.spool_bytes, stats.received_bytes);
+    stop(f);
+    start(f);
+    ingest_get_stats(&stats, f->ingest);
+    assert_int_equal(stats.spool_instances, 4);
+    assert_true(ingest_pack(f->ingest));
+    ingest_get_stats(&stats, f->ingest);
+    assert_int_equal(stats.spool_series, 0);
+    assert_int_equal(stats.spool_instances, 0);
+    assert_int_equal(stats.spool_bytes, 0);
+    assert_int_equal(stats.packed_series, 1);
+    assert_int_equal(stats.packed_instances, 4);
+    assert_int_equal(stats.packing_instances, 0);
+    assert_int_equal(stats.pack_failures, 0);
+    assert_true(stats.packed_file_bytes > 0);
+}
+
+/* A list that was made before the packing names files that are gone. */
+static void test_found_again(void **state)
+{
+    fixture *f = *state;
+    send_all(f, &usual, 0, 3);
+    assert_true(ingest_pack(f->ingest));
+    for (uint32_t i = 0; i < 3; i++) {
+        char uid[32];
+        uint32_t frame = 99;
+        uid_of(uid, i);
+        dcb_series *series = relocate(&frame, f->index, f->series, uid);
+        assert_non_null(series);
+        assert_true(relocate_holds(series, frame, uid));
+        dcb_series_release(series);
+    }
+    uint32_t frame;
+    assert_null(relocate(&frame, f->index, f->series, "1.2.3"));
+}
+
+/* What a .dcbs file cannot hold stays a DICOM file, and is not tried again. */
+static void test_kept(void **state)
+{
+    static const source_kind steep = {.name = "steep", .slope = "2", .intercept = "-1024"};
+    fixture *f = *state;
+    ingest_stats stats;
+    send_all(f, &usual, 0, 3);
+    assert_int_equal(send(f, &steep, 3), DIMSE_SUCCESS);
+    assert_true(ingest_pack(f->ingest));
+    check_files(f, 0, 1, 1);
+    check_holds(f, &usual, 0, 3);
+    check_holds(f, &steep, 3, 4);
+    ingest_get_stats(&stats, f->ingest);
+    assert_int_equal(stats.kept_instances, 1);
+    assert_int_equal(stats.spool_instances, 0);
+    stop(f);
+    start(f);
+    check_holds(f, &steep, 3, 4);
+    assert_int_equal(send(f, &steep, 3), DIMSE_SUCCESS); /* the same again */
+    check_files(f, 0, 1, 1);
+    assert_int_equal(send(f, &steep, 4), DIMSE_SUCCESS);
+    assert_true(ingest_pack(f->ingest));
+    check_files(f, 0, 1, 2);
+    check_holds(f, &steep, 3, 5);
+}
+
+static void test_duplicates_of_packed(void **state)
+{
+    fixture *f = *state;
+    send_all(f, &usual, 0, 3);
+    assert_true(ingest_pack(f->ingest));
+    send_all(f, &usual, 0, 3); /* success, nothing new */
+    check_files(f, 0, 1, 0);
+    assert_int_equal(send(f, &other, 1), DIMSE_WARNING_DUPLICATE);
+    f->options.store_duplicates = DUPLICATES_REJECT;
+    assert_int_equal(send(f, &other, 1), DIMSE_UNABLE_TO_PROCESS);
+    check_files(f, 0, 1, 0);
+    check_holds(f, &usual, 0, 3);
+
+    f->options.store_duplicates = DUPLICATES_REPLACE;
+    assert_int_equal(send(f, &other, 1), DIMSE_WARNING_DUPLICATE);
+    for (int packed = 0; packed < 2; packed++) {
+        check_holds(f, &usual, 0, 1);
+        check_holds(f, &other, 1, 2);
+        check_holds(f, &usual, 2, 3);
+        assert_true(ingest_pack(f->ingest));
+    }
+    check_files(f, 0, 1, 1);
+    assert_int_equal(count_files(f, false, ".replaced.dcm"), 1);
+    /* What comes later does not bring the replaced one back. */
+    send_all(f, &usual, 3, 4);
+    assert_true(ingest_pack(f->ingest));
+    check_holds(f, &other, 1, 2);
+    check_holds(f, &usual, 2, 4);
+}
+
+/* Both still in the spool: the newer is packed, the older set aside. */
+static void test_replaced_in_the_spool(void **state)
+{
+    fixture *f = *state;
+    f->options.store_duplicates = DUPLICATES_REPLACE;
+    send_all(f, &usual, 0, 2);
+    assert_int_equal(send(f, &other, 1), DIMSE_WARNING_DUPLICATE);
+    assert_true(ingest_pack(f->ingest));
+    check_files(f, 0, 1, 1);
+    check_holds(f, &usual, 0, 1);
+    check_holds(f, &other, 1, 2);
+}
+
+/* One that a .dcbs file cannot hold replaces one that is in it. */
+static void test_replaced_by_a_kept_one(void **state)
+{
+    static const source_kind steep = {.name = "steep", .slope = "2", .intercept = "-1024"};
+    fixture *f = *state;
+    f->options.store_duplicates = DUPLICATES_REPLACE;
+    send_all(f, &usual, 0, 2);
+    assert_true(ingest_pack(f->ingest));
+    assert_int_equal(send(f, &steep, 1), DIMSE_WARNING_DUPLICATE);
+    assert_true(ingest_pack(f->ingest));
+    send_all(f, &usual, 2, 3);
+    assert_true(ingest_pack(f->ingest));
+    check_files(f, 0, 1, 2);
+    check_holds(f, &steep, 1, 2);
+    check_holds(f, &usual, 2, 3);
+    assert_int_equal(send(f, &steep, 0), DIMSE_WARNING_DUPLICATE);
+    assert_int_equal(send(f, &steep, 2), DIMSE_WARNING_DUPLICATE);
+    assert_true(ingest_pack(f->ingest)); /* nothing of the old file is left: the new has its kind */
+    check_files(f, 0, 1, 4);
+    assert_int_equal(count_files(f, false, ".replaced.dcm"), 3);
+    check_holds(f, &steep, 0, 3);
+}
+
+static char *only_packed(const fixture *f)
+{
+    char folder[4200];
+    char *found = NULL;
+    DIR *store = opendir(f->store);
+    for (const struct dirent *e; (e = readdir(store)) != NULL;) {
+        if (e->d_name[0] == '.')
+            continue;
+        snprintf(folder, sizeof folder, "%s/%s", f->store, e->d_name);
+        DIR *study = opendir(folder);
+        for (const struct dirent *file; (file = readdir(study)) != NULL;) {
+            if (strstr(file->d_name, ".dcbs") != NULL)
+                found = path_join(folder, file->d_name);
+        }
+        closedir(study);
+    }
+    closedir(store);
+    assert_non_null(found);
+    return found;
+}
+
+/* A file that this node did not write is never written anew, whatever its name. */
+static void test_foreign_file_is_left(void **state)
+{
+    fixture *f = *state;
+    send_all(f, &usual, 0, 3);
+    assert_true(ingest_pack(f->ingest));
+    char *path = only_packed(f);
+    size_t nbytes, again_nbytes;
+    uint8_t *bytes = read_whole_file(path, &nbytes);
+    bytes[nbytes - 1] ^= 1; /* the trailer's footer: it is not ours any more */
+    write_file(path, bytes, nbytes);
+    send_all(f, &usual, 3, 5);
+    assert_true(ingest_pack(f->ingest));
+    check_files(f, 0, 2, 0);
+    uint8_t *again = read_whole_file(path, &again_nbytes);
+    assert_int_equal(again_nbytes, nbytes);
+    assert_memory_equal(again, bytes, nbytes);
+    assert_true(holds(f, &usual, 4));
+    free(again);
+    free(bytes);
+    free(path);
+}
+
+/* The journal still holds what was packed: it does not come back from there. */
+static void test_journal_does_not_bring_back(void **state)
+{
+    fixture *f = *state;
+    f->options.durability = DURABILITY_FSYNC;
+    stop(f);
+    start(f);
+    send_all(f, &usual, 0, 3);
+    assert_true(ingest_pack(f->ingest));
+    assert_int_equal(send(f, &usual, 3), DIMSE_SUCCESS);
+    char *spool = path_join(f->store, INGEST_FOLDER), *journal = path_join(spool, "journal-0");
+    char *note = NULL;
+    size_t journal_nbytes, note_nbytes;
+    DIR *folder = opendir(spool);
+    for (const struct dirent *e; (e = readdir(folder)) != NULL;) {
+        if (strncmp(e->d_name, "pack-", 5) == 0)
+            note = path_join(spool, e->d_name);
+    }
+    closedir(folder);
+    assert_non_null(note);
+    uint8_t *journal_bytes = read_whole_file(journal, &journal_nbytes);
+    uint8_t *note_bytes = read_whole_file(note, &note_nbytes);
+    stop(f);
+    assert_int_equal(access(note, F_OK), 0); /* until the next start */
+    write_file(journal, journal_bytes, journal_nbytes);
+    start(f);
+    assert_int_equal(access(note, F_OK), -1);
+    check_files(f, 1, 1, 0);
+    check_holds(f, &usual, 0, 4);
+
+    /* A note that was tampered with is an error that says so. */
+    stop(f);
+    note_bytes[20] ^= 1;
+    write_file(note, note_bytes, note_nbytes);
+    scp_error error = SCP_ERROR_INIT;
+    scp_ingest *ingest = NULL;
+    assert_int_equal(index_open(&f->index, f->state, &error), 0);
+    assert_int_equal(ingest_open(&ingest, &f->options, f->index, f->series, &error), -1);
+    assert_non_null(strstr(error.message, "is damaged"));
+    index_close(f->index);
+    assert_int_equal(unlink(note), 0);
+    start(f);
+    free(journal_bytes);
+    free(note_bytes);
+    free(note);
+    free(journal);
+    free(spool);
+}
+
+/* ---- Crashes ---- */
+
+static void all_is_there(fixture *f)
+{
+    check_holds(f, &usual, 0, 2);
+    check_holds(f, &other, 2, 3);
+    check_holds(f, &usual, 3, 4);
+}
+
+/* In a process of its own: packs what came late, and replaces one. Ends at the n-th call. */
+static void pack_and_crash(fixture *f, unsigned n)
+{
+    start(f);
+    fail_disk_crash_at(n);
+    const bool good = ingest_pack(f->ingest);
+    _exit(good ? 0 : 1);
+}
+
+/* Three states before packing, in turn: nothing was packed, all is merged, one is replaced. */
+static void prepare(fixture *f, int kind, bool with_journal)
+{
+    f->options.store_duplicates = DUPLICATES_REPLACE;
+    /* Making the journal's files takes longer than all else: one of them is enough. */
+    f->options.durability = kind == 1 && with_journal ? DURABILITY_FSYNC : DURABILITY_ASYNC;
+    stop(f);
+    start(f);
+    if (kind == 0) {
+        send_all(f, &usual, 0, 2);
+        send_all(f, &other, 2, 3);
+        send_all(f, &usual, 3, 4);
+        return;
+    }
+    send_all(f, &usual, 0, kind == 1 ? 2 : 3);
+    assert_true(ingest_pack(f->ingest));
+    assert_int_equal(send(f, &other, 2), kind == 1 ? DIMSE_SUCCESS : DIMSE_WARNING_DUPLICATE);
+    send_all(f, &usual, 3, 4);
+}
+
+static void test_crash_at_each_step(void **state)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        int status = DISK_CRASH;
+        unsigned n = 0;
+        while (status == DISK_CRASH) {
+            fixture *f = *state;
+            prepare(f, kind, n % 4 == 1);
+            stop(f);
+            fflush(NULL);
+            pid_t child = fork();
+            n++;
+            if (child == 0)
+                pack_and_crash(f, n);
+            assert_int_equal(waitpid(child, &status, 0), child);
+            assert_true(WIFEXITED(status));
+            status = WEXITSTATUS(status);
+            start(f);
+            all_is_there(f);
+            assert_int_equal(count_files(f, true, ".part"), 0);
+            assert_true(ingest_pack(f->ingest));
+            all_is_there(f);
+            check_files(f, 0, 1, kind == 2 ? 1 : 0);
+            stop(f);
+            start(f);
+            all_is_there(f);
+            teardown(state);
+            setup(state);
+        }
+        assert_int_equal(status, 0);
+        assert_true(n > 20);
+    }
+}
+
+/* ---- Errors ---- */
+
+/* Whatever fails: all stays there, and goes through when the disk is good again. */
+static void fail_each_write(void **state, bool forever)
+{
+    for (int kind = 0; kind < 3; kind++) {
+        bool failed = true;
+        for (unsigned n = 1; failed; n++) {
+            fixture *f = *state;
+            ingest_stats stats;
+            prepare(f, kind, false);
+            ingest_settle(f->ingest);
+            fail_disk_at(n, forever ? ENOSPC : EIO,
+                         forever ? FAIL_DISK_FOREVER : FAIL_DISK_ANY_CALL);
+            /* One that cannot be taken back is tried until it is done: not before the disk is. */
+            ingest_get_stats(&stats, f->ingest);
+            ingest_pack_start(f->ingest);
+            while (stats.pack_failures == 0 && stats.spool_instances > 0) {
+                usleep(1000);
+                ingest_get_stats(&stats, f->ingest);
+            }
+            failed = fail_disk_end();
+            ingest_settle(f->ingest);
+            all_is_there(f);
+            stop(f);
+            start(f);
+            all_is_there(f);
+            assert_true(ingest_pack(f->ingest));
+            all_is_there(f);
+            check_files(f, 0, 1, kind == 2 ? 1 : 0);
+            teardown(state);
+            setup(state);
+        }
+    }
+}
+
+static void test_each_write_fails_once(void **state)
+{
+    fail_each_write(state, false);
+}
+
+static void test_each_write_fails_for_good(void **state)
+{
+    fail_each_write(state, true);
+}
+
+int main(void)
+{
+    if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0)
+        setenv("TMPDIR", "/dev/shm", 1); /* thousands of syncs */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_every_kind_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_found_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_duplicates_of_packed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replaced_in_the_spool, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replaced_by_a_kept_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_foreign_file_is_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_journal_does_not_bring_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crash_at_each_step, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_write_fails_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_write_fails_for_good, setup, teardown),
+    };
+    return cmocka_run_group_tests_name("ingest_pack", tests, NULL, NULL);
+}
