@@ -23,7 +23,7 @@
 #define LEAST_NICE     19
 #define FIRST_PAUSE_MS 5000
 #define MOST_PAUSE_MS  3600000
-#define LOOK_MS        2000 /* for the file by which packing is asked for */
+#define LOOK_MS        500 /* for the file by which packing is asked for */
 #define ASKED          "pack-now"
 
 bool ingest__stopping(scp_ingest *ingest)
