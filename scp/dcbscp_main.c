@@ -225,6 +225,15 @@ static void stop_all(node_parts *parts)
     users_close(parts->node.users);
 }
 
+static void tell_page(const node_parts *parts)
+{
+    const char *address = parts->node.options->http_bind_address;
+    const bool is_ipv6 = strchr(address, ':') != NULL;
+    if (parts->http != NULL)
+        printf("dcbscp: status page on http://%s%s%s:%u/\n", is_ipv6 ? "[" : "", address,
+               is_ipv6 ? "]" : "", http_server_port(parts->http));
+}
+
 static int tell_ready(const node_parts *parts, scp_error *error)
 {
     const scp_options *options = parts->node.options;
@@ -239,6 +248,7 @@ static int tell_ready(const node_parts *parts, scp_error *error)
     printf("dcbscp: listening on %s%s%s:%u%s as %s, %" PRIu64 " series, %" PRIu64 " instances\n",
            is_ipv6 ? "[" : "", options->bind_address, is_ipv6 ? "]" : "", port, tls,
            options->ae_title, totals.series, totals.instances);
+    tell_page(parts);
     fflush(stdout);
     log_event(LOG_INFO, "node.ready", LOG_T("version", DCB_VERSION),
               LOG_T("address", options->bind_address), LOG_U("port", port),

@@ -58,9 +58,10 @@ mkdir -p build/retrieved build/received
 
 # Tells what to try once the node has told that it is ready, and on which port.
 tell() {
-  local line to n
+  local line page to n
   IFS= read -r line || exit 0
   echo "$line"
+  IFS= read -r page && echo "$page"
   n=${line#*:} n=${n#*:} n=${n%% *}
   to=$(printf '%q' "$root/build/retrieved")
   cat <<TEXT
@@ -79,4 +80,6 @@ TEXT
 }
 
 step "Serve" "build/sample"
-exec build/bin/dcbscp --archive build/sample --store build/received --port "$port" > >(trap '' INT; tell)
+export DCBSCP_HTTP_PATIENT_DATA=true # they are invented
+exec build/bin/dcbscp --archive build/sample --store build/received --port "$port" --http-port 0 \
+  > >(trap '' INT; tell)

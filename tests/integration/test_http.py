@@ -48,6 +48,8 @@ class Status(Http):
             self.assertEqual(node.ask("/healthz")[::2], (200, b"alive\n"))
             self.assertEqual(node.ask("/readyz")[::2], (200, b"ready\n"))
             self.assertEqual(node.ask("/healthz", method="HEAD")[::2], (200, b""))
+            self.assertEqual(node.process.stdout.readline(),
+                             f"dcbscp: status page on {node.url}/\n")
             status = node.json("/status.json")
             self.assertEqual((status["state"], status["ready"], status["port"]),
                              ("ready", True, node.port))
