@@ -105,6 +105,7 @@ function showCards(s) {
   if (s.archive) {
     cards.push(card("Studies", count(s.archive.studies), several(s.archive.patients, "patient", "patients")),
       card("Series", count(s.archive.series), several(s.archive.files, "file", "files")
+        + (s.archive.bytes ? `, ${bytes(s.archive.bytes)}` : "")
         + (s.archive.bad_files ? `, ${count(s.archive.bad_files)} unreadable` : "")),
       card("Instances", count(s.archive.instances)));
   }

@@ -45,6 +45,8 @@ typedef struct file_stamp {
 typedef struct index_totals {
     uint64_t patients, studies, series, instances;
     uint64_t files, bad_files;
+    uint64_t file_bytes;  /* of all files */
+    uint64_t index_bytes; /* of the index itself */
 } index_totals;
 
 /* One instance for retrieval. Strings are borrowed until the cursor's next step. */

@@ -361,7 +361,10 @@ int sqlite_get_totals(scp_index *base, index_totals *totals, scp_error *error)
                               " (SELECT count(*) FROM series WHERE ninstances > 0),"
                               " (SELECT total(ninstances) FROM series),"
                               " (SELECT count(*) FROM file WHERE reason IS NULL AND part = 0),"
-                              " (SELECT count(*) FROM file WHERE reason IS NOT NULL)";
+                              " (SELECT count(*) FROM file WHERE reason IS NOT NULL),"
+                              " (SELECT total(nbytes) FROM file WHERE part = 0),"
+                              " (SELECT page_count * page_size"
+                              "  FROM pragma_page_count, pragma_page_size)";
     sqlite_index *index = (sqlite_index *)base;
     sqlite_reader *reader = NULL;
     if (sqlite_reader_take(&reader, index, error) != 0)
@@ -372,9 +375,10 @@ int sqlite_get_totals(scp_index *base, index_totals *totals, scp_error *error)
         rc = sqlite3_step(statement);
     int result = 0;
     if (rc == SQLITE_ROW) {
-        uint64_t *const counts[] = {&totals->patients,  &totals->studies, &totals->series,
-                                    &totals->instances, &totals->files,   &totals->bad_files};
-        for (int i = 0; i < 6; i++)
+        uint64_t *const counts[] = {&totals->patients,   &totals->studies,    &totals->series,
+                                    &totals->instances,  &totals->files,      &totals->bad_files,
+                                    &totals->file_bytes, &totals->index_bytes};
+        for (int i = 0; i < 8; i++)
             *counts[i] = (uint64_t)sqlite3_column_int64(statement, i);
     } else {
         result = sqlite_index_fail(index, reader->db, "read", error);

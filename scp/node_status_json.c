@@ -100,9 +100,10 @@ static void put_archive(text_buffer *to, const node_status *status)
     const index_totals *totals = &status->totals;
     text_format(to,
                 ",\"archive\":{\"patients\":%" PRIu64 ",\"studies\":%" PRIu64 ",\"series\":%" PRIu64
-                ",\"instances\":%" PRIu64 ",\"files\":%" PRIu64 ",\"bad_files\":%" PRIu64 "}",
+                ",\"instances\":%" PRIu64 ",\"files\":%" PRIu64 ",\"bad_files\":%" PRIu64
+                ",\"bytes\":%" PRIu64 ",\"index_bytes\":%" PRIu64 "}",
                 totals->patients, totals->studies, totals->series, totals->instances, totals->files,
-                totals->bad_files);
+                totals->bad_files, totals->file_bytes, totals->index_bytes);
 }
 
 static void put_cache(text_buffer *to, const dcb_cache_stats *cache)

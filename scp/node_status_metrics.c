@@ -126,6 +126,8 @@ static void put_node(text_buffer *to, const node_status *status)
         for (size_t i = 0; i < sizeof ROWS / sizeof ROWS[0]; i++)
             text_format(to, "%s{level=\"%s\"} %" PRIu64 "\n", name, ROWS[i].level, ROWS[i].n);
         put_gauge(to, "dcbscp_index_files", (double)totals->files, "Files that the index knows.");
+        put_gauge(to, "dcbscp_archive_bytes", (double)totals->file_bytes, "These files, in bytes.");
+        put_gauge(to, "dcbscp_index_bytes", (double)totals->index_bytes, "The index itself.");
         put_gauge(to, "dcbscp_index_bad_files", (double)totals->bad_files,
                   "Files that cannot be read; the log tells why.");
     }

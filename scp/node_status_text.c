@@ -54,9 +54,10 @@ static void put_archive(text_buffer *to, const node_status *status)
     if (status->has_totals)
         text_format(to,
                     "archive       %" PRIu64 " patients, %" PRIu64 " studies, %" PRIu64
-                    " series, %" PRIu64 " instances; %" PRIu64 " files that cannot be read\n",
+                    " series, %" PRIu64 " instances; %s in %" PRIu64 " files, %" PRIu64
+                    " more cannot be read\n",
                     totals->patients, totals->studies, totals->series, totals->instances,
-                    totals->bad_files);
+                    as_bytes(totals->file_bytes).text, totals->files, totals->bad_files);
     else
         text_put(to, "archive       not known\n");
     text_format(to,

@@ -84,6 +84,9 @@ class Status(Http):
         with HttpNode(self.archive, "--store", self.folder / "store") as node:
             before = node.metrics()
             self.assertEqual(before["dcbscp_index_entries{level=\"series\"}"], 2)
+            self.assertEqual(before["dcbscp_archive_bytes"],
+                             TINY.stat().st_size + PHANTOM.stat().st_size)
+            self.assertGreater(before["dcbscp_index_bytes"], 4096)
             node.echoscu()
             run("echoscu", "-aec", "NOBODY", *node.address(), check=False)
             self.assertEqual(len(node.findscu("QueryRetrieveLevel=STUDY", "StudyInstanceUID")), 2)

@@ -447,6 +447,7 @@ static void several_series_in_a_file(void **state)
     assert_int_equal(index_remove_file(f->index, one.path, &removed, NULL), 0);
     assert_true(removed);
     assert_int_equal(index_get_totals(f->index, &totals, NULL), 0);
+    totals.index_bytes = 0;
     assert_memory_equal(&totals, &nothing, sizeof totals);
 }
 
@@ -471,6 +472,7 @@ static void replaced_and_removed(void **state)
         assert_int_equal(index_remove_file(f->index, archive[i].path, &removed, NULL), 0);
     index_totals totals, nothing = {0};
     assert_int_equal(index_get_totals(f->index, &totals, NULL), 0);
+    totals.index_bytes = 0;
     assert_memory_equal(&totals, &nothing, sizeof totals);
     assert_find(f->index, LEVEL_PATIENT, NULL, "", ID);
 }
