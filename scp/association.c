@@ -73,6 +73,14 @@ static void look_at_settings(association *a)
         decide_access(a);
 }
 
+bool association_spent_bytes(const association *a)
+{
+    ul_traffic traffic;
+    const uint64_t most = (uint64_t)a->options->max_mb_per_association << 20;
+    ul_association_traffic(a->ul, &traffic);
+    return most != 0 && traffic.bytes_in + traffic.bytes_out >= most;
+}
+
 const ul_context *association_find_context(const association *a, uint8_t id)
 {
     for (uint32_t i = 0; i < a->request->ncontexts; i++) {
@@ -216,6 +224,23 @@ static const service *find_service(const association *a, uint16_t command_field)
     return NULL;
 }
 
+/* What the association used up already; status 0: nothing of it. */
+static request_check check_limits(association *a, const service *kind)
+{
+    const scp_options *options = a->options;
+    const uint16_t field = kind->command_field;
+    const bool retrieves = field == DIMSE_C_GET_RQ || field == DIMSE_C_MOVE_RQ;
+    if (field == DIMSE_C_FIND_RQ && options->max_queries_per_association != 0 &&
+        a->nqueries >= options->max_queries_per_association)
+        return (request_check){kind, DIMSE_OUT_OF_RESOURCES,
+                               "as many queries as max_queries_per_association allows"};
+    if (field != DIMSE_C_ECHO_RQ && association_spent_bytes(a))
+        return (request_check){
+            kind, retrieves ? DIMSE_OUT_OF_RESOURCES_SUBOPERATIONS : DIMSE_OUT_OF_RESOURCES,
+            "as many bytes as max_mb_per_association allows"};
+    return (request_check){kind, 0, ""};
+}
+
 static request_check check_request(association *a)
 {
     dimse_command *command = &a->message.command;
@@ -235,14 +260,26 @@ static request_check check_request(association *a)
     if ((a->access.rights & right_for(command->command_field)) == 0)
         return (request_check){kind, DIMSE_NOT_AUTHORIZED, a->access.text};
     if (kind->take == NULL)
-        return (request_check){kind, 0, ""};
+        return check_limits(a, kind);
     if (!context->peer_stores)
         return (request_check){kind, DIMSE_SOP_CLASS_NOT_SUPPORTED,
                                "the presentation context is not for C-STORE to this node"};
     if (command->affected_sop_instance_uid[0] == '\0' || !dimse_has_data_set(command))
         return (request_check){kind, DIMSE_UNABLE_TO_PROCESS,
                                "C-STORE without SOP Instance UID or data set"};
-    return (request_check){kind, 0, ""};
+    return check_limits(a, kind);
+}
+
+/* What came of a data set is let go: the peer went away within it, or it is too large. */
+static void drop_stream(association *a)
+{
+    if (a->stream == NULL)
+        return;
+    const int64_t began_ms = (int64_t)a->activity.operation_ms;
+    metrics_operation(a->stream_service->name, METRIC_NO_STATUS,
+                      (double)(activity_now_ms() - began_ms) / 1e3);
+    a->stream_service->finish(a->stream);
+    a->stream = NULL;
 }
 
 static ul_result answer(association *a, scp_error *error)
@@ -262,6 +299,11 @@ static ul_result answer(association *a, scp_error *error)
         return association_refuse(a, context, check.status, check.comment, error);
     if (check.service->take != NULL && a->stream == NULL)
         return association_refuse(a, context, DIMSE_OUT_OF_RESOURCES, "out of memory", error);
+    if (a->message.data_too_long && a->stream != NULL) {
+        drop_stream(a);
+        return association_refuse(a, context, DIMSE_OUT_OF_RESOURCES,
+                                  "data set is larger than max_data_set_mb allows", error);
+    }
     if (a->message.data_too_long)
         return association_refuse(a, context, DIMSE_UNABLE_TO_PROCESS, "identifier is over 1 MiB",
                                   error);
@@ -347,10 +389,12 @@ static bool identify(association *a, scp_error *why)
                           a->options->users_file, (int64_t)association_now_ms(), why);
 }
 
-static bool answer_request(association *a, bool full)
+static bool answer_request(association *a, const char *full)
 {
+    char text[96];
     scp_error who = SCP_ERROR_INIT;
-    const bool known = full || identify(a, &who); /* where there is no room it costs nothing */
+    const bool known =
+        full != NULL || identify(a, &who); /* where there is no room it costs nothing */
     decide_access(a);
     const negotiation_policy policy = {
         .ae_title = a->setting.node->options->ae_title,
@@ -361,8 +405,10 @@ static bool answer_request(association *a, bool full)
         .access = a->access.text,
     };
     negotiation_verdict verdict = negotiate(ul_association_request(a->ul), &policy);
-    if (verdict.accepted && full)
-        verdict = (negotiation_verdict){false, 2, 3, 2, "as many associations as are allowed"};
+    if (verdict.accepted && full != NULL) {
+        snprintf(text, sizeof text, "as many associations as are allowed (%s)", full);
+        verdict = (negotiation_verdict){false, 2, 3, 2, text};
+    }
     if (!known)
         verdict = (negotiation_verdict){false, 1, 1, 1, who.message};
     if (verdict.accepted) {
@@ -443,18 +489,6 @@ static void log_end(const association *a, ul_result result, const scp_error *err
               LOG_T("reason", result == UL_RELEASED ? "released by the peer" : error->message));
 }
 
-/* The peer went away within a data set. */
-static void drop_stream(association *a)
-{
-    if (a->stream == NULL)
-        return;
-    const int64_t began_ms = (int64_t)a->activity.operation_ms;
-    metrics_operation(a->stream_service->name, METRIC_NO_STATUS,
-                      (double)(activity_now_ms() - began_ms) / 1e3);
-    a->stream_service->finish(a->stream);
-    a->stream = NULL;
-}
-
 association *association_create(const association_setting *setting, ul_association *ul,
                                 uint32_t number)
 {
@@ -466,14 +500,24 @@ association *association_create(const association_setting *setting, ul_associati
     a->request = ul_association_request(ul);
     a->number = number;
     pthread_mutex_init(&a->lock, NULL);
+    look_at_settings(a);
     return a;
 }
 
-bool association_run(association *a, bool full)
+const scp_options *association_options(const association *a)
+{
+    return a->options;
+}
+
+const ul_request *association_request(const association *a)
+{
+    return a->request;
+}
+
+bool association_run(association *a, const char *full)
 {
     scp_error error = SCP_ERROR_INIT;
     const double started = association_now_ms();
-    look_at_settings(a);
     if (!answer_request(a, full))
         return false;
     note_accepted(a);

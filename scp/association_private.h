@@ -31,12 +31,16 @@ struct association {
     double stream_started;
     ul_traffic stream_before; /* what there was when it began */
     uint64_t nstored;
+    uint64_t nqueries;       /* C-FIND requests that were run */
     activity_entry activity; /* what others see of it */
     ul_traffic counted;      /* of its bytes: in the metrics already */
     pthread_mutex_t lock;    /* busy, stopping */
     bool busy;               /* an operation runs */
     bool stopping;
 };
+
+/* As many bytes went over it, both ways, as it may take. */
+bool association_spent_bytes(const association *a);
 
 /* The accepted context with that ID, or NULL. */
 const ul_context *association_find_context(const association *a, uint8_t id);

@@ -32,7 +32,11 @@ static incoming_state add_data(incoming *m, const ul_pdv *pdv, size_t limit, scp
     if (!m->command_complete)
         return broken(error, "a data set PDV where a command is due");
     if (m->sink != NULL) {
-        m->sink(m->sink_context, pdv->bytes, pdv->nbytes);
+        m->sink_nbytes += pdv->nbytes;
+        if (m->sink_limit != 0 && m->sink_nbytes > m->sink_limit)
+            m->data_too_long = true;
+        else
+            m->sink(m->sink_context, pdv->bytes, pdv->nbytes);
         return pdv->is_last ? INCOMING_COMPLETE : INCOMING_MORE;
     }
     if (pdv->nbytes > limit - m->data_nbytes || m->data_too_long) {
@@ -67,6 +71,7 @@ incoming_state incoming_add(incoming *m, const ul_pdv *pdv, size_t data_limit, s
 void incoming_reset(incoming *m)
 {
     m->sink = NULL;
+    m->sink_limit = m->sink_nbytes = 0;
     m->begun = m->command_complete = m->data_too_long = false;
     m->command_nbytes = m->data_nbytes = 0;
 }

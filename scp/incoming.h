@@ -23,7 +23,8 @@ typedef struct incoming {
     /* Not NULL: takes the data set's bytes, which are then not kept; till incoming_reset. */
     void (*sink)(void *context, const uint8_t *bytes, size_t nbytes);
     void *sink_context;
-    bool data_too_long; /* over the limit: data holds its beginning */
+    uint64_t sink_limit, sink_nbytes; /* bytes that it takes at most (0: any), and took */
+    bool data_too_long; /* over the limit: data holds, or the sink took, its beginning */
 } incoming;
 
 typedef enum incoming_state {

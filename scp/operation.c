@@ -197,6 +197,10 @@ static ul_result drive(association *a, operation *op, scp_error *error)
         note_progress(a, op);
         if (result != UL_OK || step == SERVICE_FINAL)
             return result;
+        if (association_spent_bytes(a)) {
+            scp_fail(error, "as many bytes as max_mb_per_association allows");
+            return UL_FAILED;
+        }
     }
 }
 
@@ -279,6 +283,7 @@ bool operation_begin_stream(association *a, const service *kind, const ul_contex
     activity_operation(&a->activity, kind->name);
     a->message.sink = kind->take;
     a->message.sink_context = a->stream;
+    a->message.sink_limit = (uint64_t)a->options->max_data_set_mb << 20;
     return true;
 }
 
@@ -299,6 +304,7 @@ ul_result operation_run(association *a, const service *kind, const ul_context *c
         activity_operation(&a->activity, NULL);
         return association_refuse(a, context, DIMSE_OUT_OF_RESOURCES, "out of memory", error);
     }
+    a->nqueries += kind->command_field == DIMSE_C_FIND_RQ;
     incoming_reset(&a->message);
     a->running = true;
     ul_result result = drive(a, &op, error);

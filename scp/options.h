@@ -43,6 +43,8 @@ typedef struct scp_destination {
     uint32_t nprefer;
 } scp_destination;
 
+#define OPTIONS_MOST_ASSOCIATIONS 10000
+
 /* What a caller may ask for. */
 enum access_right {
     ACCESS_ECHO = 1,
@@ -84,7 +86,12 @@ typedef struct scp_options {
     uint32_t naccess;
     log_level log_level;
     log_format log_format;
-    uint32_t max_associations;
+    uint32_t max_associations;        /* up to OPTIONS_MOST_ASSOCIATIONS */
+    uint32_t max_associations_per_ae; /* 0: no limit of its own; so the other ones */
+    uint32_t max_associations_per_address;
+    uint32_t max_data_set_mb; /* of an instance that comes in */
+    uint32_t max_queries_per_association;
+    uint32_t max_mb_per_association; /* both ways */
     uint32_t max_pdu;
     uint32_t request_timeout_s; /* from connection to a whole A-ASSOCIATE-RQ */
     uint32_t idle_timeout_s;    /* no message on an association that runs no operation */

@@ -44,7 +44,6 @@ typedef struct seat {
 struct scp_server {
     association_setting setting;
     ul_listener *listener;
-    uint32_t max_associations;
     uint32_t nworkers;
     worker *workers;
     pthread_mutex_t lock;     /* everything below, and each worker's state */
@@ -110,9 +109,30 @@ static void hand_over(void *context)
 
 /* ---- Associations ---- */
 
-static bool take_seat(scp_server *s, seat *mine)
+/* The name of the limit that one more association would break; NULL: none. */
+static const char *reached_limit(const scp_server *s, const seat *mine)
 {
-    bool full = s->stats.associations >= s->max_associations;
+    const scp_options *options = association_options(mine->association);
+    const ul_request *request = association_request(mine->association);
+    uint32_t of_ae = 0, of_address = 0;
+    if (s->stats.associations >= options->max_associations)
+        return "max_associations";
+    for (const seat *at = s->seats; at != NULL; at = at->next) {
+        const ul_request *other = association_request(at->association);
+        of_ae += strcmp(other->calling_ae_title, request->calling_ae_title) == 0;
+        of_address += strcmp(other->peer_address, request->peer_address) == 0;
+    }
+    if (options->max_associations_per_ae != 0 && of_ae >= options->max_associations_per_ae)
+        return "max_associations_per_ae";
+    if (options->max_associations_per_address != 0 &&
+        of_address >= options->max_associations_per_address)
+        return "max_associations_per_address";
+    return NULL;
+}
+
+static const char *take_seat(scp_server *s, seat *mine)
+{
+    const char *full = reached_limit(s, mine);
     s->stats.associations++;
     mine->next = s->seats;
     s->seats = mine;
@@ -144,7 +164,7 @@ static void serve(scp_server *s, ul_association *ul)
         return;
     }
     pthread_mutex_lock(&s->lock);
-    bool full = take_seat(s, &mine);
+    const char *full = take_seat(s, &mine);
     pthread_mutex_unlock(&s->lock);
     bool accepted = association_run(mine.association, full);
     pthread_mutex_lock(&s->lock);
@@ -253,9 +273,9 @@ static scp_server *server_create(const scp_node *node, const service *const *ser
     pthread_cond_init(&s->seat_free, &attributes);
     pthread_condattr_destroy(&attributes);
     s->setting = (association_setting){node, services, nservices};
-    s->max_associations = node->options->max_associations;
-    /* Room also for those that are being rejected or say goodbye. */
-    s->nworkers = s->max_associations + 2 * MAX_PENDING;
+    /* The limit may grow while the node runs. Room also for those that are being rejected or say
+       goodbye. */
+    s->nworkers = OPTIONS_MOST_ASSOCIATIONS + 2 * MAX_PENDING;
     s->workers = calloc(s->nworkers, sizeof *s->workers);
     if (s->workers == NULL) {
         server_free(s);
@@ -284,7 +304,7 @@ int server_start(scp_server **out, const scp_node *node, const service *const *s
         .io_timeout_ms = (int)timeout_ms(node->options->io_timeout_s),
         .max_pending = MAX_PENDING,
     };
-    raise_descriptor_limit(s->nworkers);
+    raise_descriptor_limit(node->options->max_associations + 2 * MAX_PENDING);
     if (ul_listener_open(&s->listener, &listen, error) != 0) {
         server_free(s);
         return -1;

@@ -217,6 +217,21 @@ class Store(StoreTest):
             self.assertEqual(list(self.archive.rglob("*.dcm")), [])
             node.echoscu()
 
+    def test_larger_than_may_be(self):
+        small = make_instances(self.folder / "a", "1.2.77.31", 1)
+        large = make_instances(self.folder / "b", "1.2.77.32", 1, rows=1024)
+        with self.configured(max_data_set_mb=1) as node:
+            for paths in (large, small):
+                done = self.storescu(node, *paths.values(), check=False)
+                self.assertEqual(bool(re.search("(?i)Refused: *OutOfResources|A700", done.text)),
+                                 paths is large, done.text)
+            self.assertEqual(self.get(node, "1.2.77.31").keys(), small.keys())
+            self.assertEqual(self.get(node, "1.2.77.32"), {})
+            # The whole of it was read: the association went on.
+            done = self.storescu(node, *large.values(), *small.values(), options=("-nh",),
+                                 check=False)
+            self.assertRegex(done.text, "(?s)OutOfResources.*Success")
+
     def test_duplicate_with_other_content(self):
         first = make_instances(self.folder / "a", "1.2.77.3", 1, PatientComments="first")
         other = make_instances(self.folder / "b", "1.2.77.3", 1, PatientComments="other")

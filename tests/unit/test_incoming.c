@@ -28,6 +28,35 @@ static incoming_state add(incoming *m, uint8_t context, bool command, bool last,
     return incoming_add(m, &p, LIMIT, NULL);
 }
 
+static void count_bytes(void *context, const uint8_t *bytes, size_t nbytes)
+{
+    (void)bytes;
+    *(size_t *)context += nbytes;
+}
+
+/* A sink takes what its limit allows; the rest of the message is passed over. */
+static void test_sink_limit(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[100] = {0};
+    for (uint64_t limit = 0; limit <= 300; limit += 150) {
+        incoming m = {0};
+        size_t ntaken = 0;
+        assert_int_equal(add(&m, 1, true, true, find, COMMAND_NBYTES), INCOMING_MORE);
+        m.sink = count_bytes;
+        m.sink_context = &ntaken;
+        m.sink_limit = limit;
+        assert_int_equal(add(&m, 1, false, false, bytes, 100), INCOMING_MORE);
+        assert_int_equal(add(&m, 1, false, false, bytes, 100), INCOMING_MORE);
+        assert_int_equal(add(&m, 1, false, true, bytes, 100), INCOMING_COMPLETE);
+        assert_int_equal(ntaken, limit == 150 ? 100 : 300);
+        assert_int_equal(m.data_too_long, limit == 150);
+        incoming_reset(&m);
+        assert_true(m.sink_limit == 0 && m.sink_nbytes == 0 && !m.data_too_long);
+        incoming_free(&m);
+    }
+}
+
 static void test_whole_messages(void **state)
 {
     (void)state;
@@ -101,7 +130,8 @@ static void test_broken(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_whole_messages),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sink_limit),
+                                       cmocka_unit_test(test_whole_messages),
                                        cmocka_unit_test(test_limit), cmocka_unit_test(test_broken)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
