@@ -175,7 +175,7 @@ static int start_reading(node_parts *parts, const scp_options *options, scp_erro
 static int start(node_parts *parts, const scp_options *options, scp_error *error)
 {
     static const service *const SERVICES[] = {&service_echo, &service_find, &service_get,
-                                              &service_store};
+                                              &service_move, &service_store};
     const size_t nservices =
         sizeof SERVICES / sizeof SERVICES[0] - (options->store == NULL ? 1 : 0);
     parts->node.options = options;

@@ -297,3 +297,19 @@ void dimse_response_init(dimse_command *response, const dimse_command *request, 
         snprintf(response->affected_sop_instance_uid, sizeof response->affected_sop_instance_uid,
                  "%s", request->affected_sop_instance_uid);
 }
+
+void dimse_store_init(dimse_command *request, uint16_t message_id, uint16_t priority,
+                      const char *sop_class_uid, const char *sop_instance_uid)
+{
+    *request = (dimse_command){
+        .present = DIMSE_HAS_MESSAGE_ID | DIMSE_HAS_PRIORITY | DIMSE_HAS_DATA_SET_TYPE,
+        .command_field = DIMSE_C_STORE_RQ,
+        .message_id = message_id,
+        .priority = priority,
+        .data_set_type = 1,
+    };
+    snprintf(request->affected_sop_class_uid, sizeof request->affected_sop_class_uid, "%s",
+             sop_class_uid);
+    snprintf(request->affected_sop_instance_uid, sizeof request->affected_sop_instance_uid, "%s",
+             sop_instance_uid);
+}

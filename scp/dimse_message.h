@@ -75,4 +75,8 @@ static inline bool dimse_has_data_set(const dimse_command *command)
    C-STORE, the instance) echoed; no data set. */
 void dimse_response_init(dimse_command *response, const dimse_command *request, uint16_t status);
 
+/* A C-STORE-RQ with its data set behind it. */
+void dimse_store_init(dimse_command *request, uint16_t message_id, uint16_t priority,
+                      const char *sop_class_uid, const char *sop_instance_uid);
+
 #endif

@@ -4,9 +4,11 @@
 
 #include "sop_classes.h"
 
+#include <limits.h>
 #include <string.h>
 
 #define NO_RANK 100
+#define LIKINGS 10000 /* what a peer likes comes before all ranks */
 
 /* Smaller is better. */
 static int rank(dcb_encoding *encoding, const char *accepted, const char *stored)
@@ -47,7 +49,9 @@ static get_context_result choose(get_context *out, const ul_request *request,
         if (result != GET_CONTEXT_FOUND)
             result = GET_CONTEXT_SYNTAX;
         dcb_encoding encoding;
-        const int candidate = rank(&encoding, context->accepted_syntax, stored_syntax_uid);
+        int candidate = rank(&encoding, context->accepted_syntax, stored_syntax_uid);
+        if (candidate < NO_RANK && context->liking > 0)
+            candidate = context->liking - LIKINGS;
         if (candidate < best && candidate > after) {
             best = candidate;
             *out = (get_context){context->id, encoding, candidate};
@@ -60,7 +64,7 @@ static get_context_result choose(get_context *out, const ul_request *request,
 get_context_result get_context_choose(get_context *out, const ul_request *request,
                                       const char *sop_class_uid, const char *stored_syntax_uid)
 {
-    return choose(out, request, sop_class_uid, stored_syntax_uid, -1);
+    return choose(out, request, sop_class_uid, stored_syntax_uid, INT_MIN);
 }
 
 bool get_context_next(get_context *context, const ul_request *request, const char *sop_class_uid,
@@ -68,4 +72,16 @@ bool get_context_next(get_context *context, const ul_request *request, const cha
 {
     return choose(context, request, sop_class_uid, stored_syntax_uid, context->rank) ==
            GET_CONTEXT_FOUND;
+}
+
+const ul_context *get_context_check(const ul_request *request, uint8_t id, const dcb_frame *frame)
+{
+    for (uint32_t i = 0; i < request->ncontexts; i++) {
+        const ul_context *context = &request->contexts[i];
+        if (context->id == id && context->result == 0 && context->peer_is_scp &&
+            strcmp(context->abstract_syntax, dcb_frame_sop_class_uid(frame)) == 0 &&
+            transfer_syntax_carries(context->accepted_syntax, dcb_frame_transfer_syntax_uid(frame)))
+            return context;
+    }
+    return NULL;
 }

@@ -13,6 +13,7 @@ struct listed_instance {
     uint32_t file, frame;
     uint32_t tail;               /* in text */
     uint8_t shared, tail_nbytes; /* characters of the file's first UID, then of text */
+    uint16_t sop_class;          /* in classes */
 };
 
 struct listed_file {
@@ -53,11 +54,33 @@ static bool add_file(instance_list *list, const char *path)
     return true;
 }
 
+static bool add_class(uint16_t *out, instance_list *list, const char *uid)
+{
+    for (size_t i = 0; i < list->nclasses; i++) {
+        if (strcmp(list->classes[i], uid) == 0) {
+            *out = (uint16_t)i;
+            return true;
+        }
+    }
+    void *classes = list->classes;
+    const size_t nbytes = strlen(uid);
+    if (nbytes >= UL_UID_SIZE || list->nclasses > UINT16_MAX ||
+        !grow(&classes, &list->classes_capacity, list->nclasses, 1, UL_UID_SIZE))
+        return false;
+    list->classes = classes;
+    memcpy(list->classes[list->nclasses], uid, nbytes + 1);
+    *out = (uint16_t)list->nclasses++;
+    return true;
+}
+
 bool instance_list_add(instance_list *list, const index_instance *instance)
 {
     const char *uid = instance->sop_instance_uid;
     const size_t nbytes = strlen(uid);
+    uint16_t sop_class;
     if (nbytes >= UL_UID_SIZE || list->text_nbytes > UINT32_MAX - UL_UID_SIZE ||
+        !add_class(&sop_class, list,
+                   instance->sop_class_uid != NULL ? instance->sop_class_uid : "") ||
         !add_file(list, instance->path))
         return false;
     void *instances = list->instances, *text = list->text;
@@ -81,6 +104,7 @@ bool instance_list_add(instance_list *list, const index_instance *instance)
         .tail = (uint32_t)list->text_nbytes,
         .shared = (uint8_t)shared,
         .tail_nbytes = (uint8_t)(nbytes - shared),
+        .sop_class = sop_class,
     };
     memcpy(list->text + list->text_nbytes, uid + shared, nbytes - shared);
     list->text_nbytes += nbytes - shared;
@@ -94,6 +118,7 @@ void instance_list_clear(instance_list *list)
     free(list->files);
     free(list->instances);
     free(list->text);
+    free(list->classes);
     *list = (instance_list){0};
 }
 
@@ -115,6 +140,11 @@ uint32_t instance_list_file(const instance_list *list, size_t i)
 size_t instance_list_first(const instance_list *list, uint32_t file)
 {
     return file < list->nfiles ? list->files[file].first : list->count;
+}
+
+size_t instance_list_class(const instance_list *list, size_t i)
+{
+    return list->instances[i].sop_class;
 }
 
 void instance_list_uid(char uid[UL_UID_SIZE], const instance_list *list, size_t i)

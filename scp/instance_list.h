@@ -18,6 +18,8 @@ typedef struct instance_list {
     uint32_t nfiles, files_capacity;
     char *text; /* tails of UIDs */
     size_t text_nbytes, text_capacity;
+    char (*classes)[UL_UID_SIZE]; /* SOP classes, each once */
+    size_t nclasses, classes_capacity;
 } instance_list;
 
 /* Zero it to begin. False where memory ran out or an instance cannot be listed; what is in stays.
@@ -31,6 +33,8 @@ const char *instance_list_path(const instance_list *list, size_t i);
 uint32_t instance_list_file(const instance_list *list, size_t i);
 /* The first instance of a file, the list's count for file nfiles. */
 size_t instance_list_first(const instance_list *list, uint32_t file);
+/* Its SOP class, as an index into list->classes. */
+size_t instance_list_class(const instance_list *list, size_t i);
 /* Its SOP Instance UID as the index has it. */
 void instance_list_uid(char uid[UL_UID_SIZE], const instance_list *list, size_t i);
 

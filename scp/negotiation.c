@@ -170,10 +170,9 @@ negotiation_verdict negotiate(ul_request *request, const negotiation_policy *pol
         sop_kind kind = sop_class_kind(context->abstract_syntax);
         if (!is_allowed(kind, policy))
             ul_context_refuse(context, REFUSED_BY_USER);
-        else if (kind == SOP_VERIFICATION || kind == SOP_FIND || kind == SOP_GET)
+        else if (kind == SOP_VERIFICATION || kind == SOP_FIND || kind == SOP_GET ||
+                 kind == SOP_MOVE)
             answer_service(context);
-        else if (kind == SOP_MOVE)
-            ul_context_refuse(context, REFUSED_ABSTRACT_SYNTAX);
         else
             answer_instances(context, kind, has_get, policy);
     }

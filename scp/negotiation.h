@@ -3,8 +3,8 @@
  * negotiation.h - what is answered to an association request (PS3.8 section 7.1, PS3.7 annex D).
  *
  * A pure function over ul_request. What it accepts:
- * - Verification, FIND and GET contexts, in Explicit LE, Implicit LE or Explicit BE, in this order,
- *   for a requestor in the SCU role;
+ * - Verification, FIND, GET and MOVE contexts, in Explicit LE, Implicit LE or Explicit BE, in this
+ * order, for a requestor in the SCU role;
  * - where a GET context was proposed: contexts on which instances can go to the requestor, that is
  *   any SOP class proposed with the SCP role, or (get_without_role) a storage class of the standard
  *   proposed without a role item. Each gets the first of HTJ2K lossless, HTJ2K, Explicit LE,

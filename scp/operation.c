@@ -8,10 +8,10 @@
  */
 #include "association_private.h"
 
+#include "get_contexts.h"
 #include "log.h"
 #include "metrics.h"
 #include "node.h"
-#include "sop_classes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -77,17 +77,13 @@ static ul_result look_for_cancel(association *a, operation *op, scp_error *error
    carries: a service that mistakes itself costs that instance, not the peer's pixels. */
 static const ul_context *suboperation_context(const association *a, const service_output *out)
 {
-    const ul_context *context = association_find_context(a, out->suboperation_context_id);
-    if (context == NULL || !context->peer_is_scp ||
-        strcmp(context->abstract_syntax, dcb_frame_sop_class_uid(out->frame)) != 0 ||
-        !transfer_syntax_carries(context->accepted_syntax,
-                                 dcb_frame_transfer_syntax_uid(out->frame))) {
+    const ul_context *context =
+        get_context_check(a->request, out->suboperation_context_id, out->frame);
+    if (context == NULL)
         log_event(LOG_ERROR, "suboperation.context", LOG_U("association", a->number),
                   LOG_U("context", out->suboperation_context_id),
                   LOG_T("sop_class", dcb_frame_sop_class_uid(out->frame)),
                   LOG_T("syntax", dcb_frame_transfer_syntax_uid(out->frame)));
-        return NULL;
-    }
     return context;
 }
 
@@ -95,17 +91,9 @@ static ul_result send_store(association *a, operation *op, const ul_context *con
                             const dcb_frame *frame, scp_error *error)
 {
     uint8_t bytes[DIMSE_COMMAND_MAX];
-    dimse_command store = {
-        .present = DIMSE_HAS_MESSAGE_ID | DIMSE_HAS_PRIORITY | DIMSE_HAS_DATA_SET_TYPE,
-        .command_field = DIMSE_C_STORE_RQ,
-        .message_id = ++a->last_message_id,
-        .priority = op->request.priority,
-        .data_set_type = 1,
-    };
-    snprintf(store.affected_sop_class_uid, sizeof store.affected_sop_class_uid, "%s",
-             dcb_frame_sop_class_uid(frame));
-    snprintf(store.affected_sop_instance_uid, sizeof store.affected_sop_instance_uid, "%s",
-             dcb_frame_sop_instance_uid(frame));
+    dimse_command store;
+    dimse_store_init(&store, ++a->last_message_id, op->request.priority,
+                     dcb_frame_sop_class_uid(frame), dcb_frame_sop_instance_uid(frame));
     size_t data_nbytes;
     const uint8_t *data = dcb_frame_dataset(frame, &data_nbytes);
     struct iovec slice = {(void *)(uintptr_t)data, data_nbytes};

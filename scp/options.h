@@ -93,9 +93,11 @@ typedef struct scp_options {
     uint32_t max_queries_per_association;
     uint32_t max_mb_per_association; /* both ways */
     uint32_t max_pdu;
-    uint32_t request_timeout_s; /* from connection to a whole A-ASSOCIATE-RQ */
-    uint32_t idle_timeout_s;    /* no message on an association that runs no operation */
-    uint32_t io_timeout_s;      /* a peer that neither reads nor writes during an operation */
+    uint32_t request_timeout_s;  /* from connection to a whole A-ASSOCIATE-RQ */
+    uint32_t idle_timeout_s;     /* no message on an association that runs no operation */
+    uint32_t io_timeout_s;       /* a peer that neither reads nor writes during an operation */
+    uint32_t connect_timeout_s;  /* a destination's name, connection and answer, together */
+    uint32_t pending_interval_s; /* between responses of a C-MOVE while nothing changes */
     uint32_t shutdown_timeout_s;
     bool get_without_role; /* C-GET to peers that proposed no SCP role */
     uint32_t open_series;  /* series kept open */

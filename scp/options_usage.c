@@ -10,8 +10,8 @@
 void options_print_usage(void)
 {
     puts("Usage: dcbscp [-c FILE] [--archive DIR]... [option]...\n"
-         "Serves DiCube .dcbs files to DICOM workstations: C-ECHO, C-FIND and C-GET; takes\n"
-         "instances in by C-STORE where --store names a folder for them.\n");
+         "Serves DiCube .dcbs files to DICOM workstations: C-ECHO, C-FIND, C-GET and C-MOVE;\n"
+         "takes instances in by C-STORE where --store names a folder for them.\n");
     printf("  %-24s %s\n", "-c FILE", "configuration file (YAML); conf/dcbscp.yaml explains it");
     for (size_t i = 0; i < OPTION_NROWS; i++) {
         if (OPTION_ROWS[i].flag == NULL)

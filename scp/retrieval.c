@@ -40,6 +40,7 @@ struct retrieval {
     const ul_request *contexts;
     const instance_list *list;
     ahead_list *ahead;  /* NULL: none */
+    bool begun;         /* an instance was taken */
     uint32_t nreleased; /* files behind us */
     retrieval_part part;
     const scp_query *query; /* NULL: whole instances */
@@ -311,16 +312,16 @@ static ahead_wish wish_after(retrieval *r, size_t i)
 }
 
 /* How the first instance will leave tells what to do about those behind it. */
-static void look_at_first(retrieval *r)
+static void look_at_first(retrieval *r, size_t i)
 {
     retrieval_instance first;
     dcb_frame_info info;
     const open_file *file;
     char uid[UL_UID_SIZE];
-    get_file(&file, r, 0, true);
-    instance_list_uid(uid, r->list, 0);
+    get_file(&file, r, i, true);
+    instance_list_uid(uid, r->list, i);
     if (r->part == RETRIEVAL_WHOLE && file->series != NULL &&
-        examine(&first, &info, r, file->series, instance_list_frame(r->list, 0), uid))
+        examine(&first, &info, r, file->series, instance_list_frame(r->list, i), uid))
         r->encoding = first.context.encoding;
 }
 
@@ -360,9 +361,11 @@ void retrieval_get(retrieval_instance *out, retrieval *r, size_t i)
 {
     release_files_before(r, i);
     retrieval_instance *made = NULL;
-    if (i == 0) {
+    const bool is_first = !r->begun;
+    r->begun = true;
+    if (is_first) {
         /* The peer waits for it: nothing else of his is made at the same time. */
-        look_at_first(r);
+        look_at_first(r, i);
         make_in_turn(out, r, i);
         r->nbytes = instance_nbytes(out);
     }
@@ -374,7 +377,7 @@ void retrieval_get(retrieval_instance *out, retrieval *r, size_t i)
     }
     if (made != NULL)
         *out = *made;
-    else if (i > 0)
+    else if (!is_first)
         make_in_turn(out, r, i);
     free(made);
     if (out->frame != NULL) {

@@ -36,7 +36,8 @@ retrieval *retrieval_create(const scp_node *node, const ul_request *contexts,
                             const instance_list *list);
 /* Before the first retrieval_get; the query is borrowed. Without it instances are sent whole. */
 void retrieval_set_query(retrieval *r, const scp_query *query);
-/* Instance i of the list; to be called once for each, in order. */
+/* Instance i of the list; to be called once for each, in order, from any
+   first one on. */
 void retrieval_get(retrieval_instance *out, retrieval *r, size_t i);
 /* Drops what was made before its turn. */
 void retrieval_close(retrieval *r);

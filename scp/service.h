@@ -71,7 +71,7 @@ typedef struct service {
     service_step (*next)(void *operation, service_output *out);
     /* The C-STORE-RSP's status for the last SERVICE_SUBOPERATION. NULL: has no sub-operations. */
     void (*suboperation_done)(void *operation, uint16_t status);
-    /* The requester cancelled: the next `next` gives the final response. NULL: cannot. */
+    /* The requester cancelled: `next` gives the final response within a second. NULL: cannot. */
     void (*cancel)(void *operation);
     /* One line's worth of what was done, for the log, without patient data: "level=STUDY
        matches=3". Called before finish. */
@@ -84,6 +84,7 @@ typedef struct service {
 extern const service service_echo;
 extern const service service_find;
 extern const service service_get;
+extern const service service_move;
 extern const service service_store; /* where node->ingest is not NULL */
 
 #endif

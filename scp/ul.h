@@ -86,6 +86,7 @@ typedef struct ul_context {
     uint8_t result; /* PS3.8 table 9-18: 0 acceptance, 1 user rejection, 2 no reason, 3, 4 */
     char accepted_syntax[UL_UID_SIZE];
     bool peer_is_scp; /* accepted: the requestor may act as SCP (C-GET's storage contexts) */
+    int liking;       /* accepted: the peer's wish by configuration, 1 the first; 0: none */
     bool peer_stores; /* accepted: the requestor may C-STORE to us; set by negotiation */
     bool relational;  /* accepted: relational retrieval was negotiated for the SOP class */
 } ul_context;
@@ -148,6 +149,20 @@ ul_result ul_receive(ul_association **out, ul_listener *listener, void (*on_acce
                      void *context, scp_error *error);
 
 ul_request *ul_association_request(ul_association *association);
+
+/* ---- A request of our own (ul_connect.h) ---- */
+
+#define UL_CONTEXTS_MAX 128 /* their IDs are odd and have 8 bits */
+
+/* One more context; false where there are UL_CONTEXTS_MAX or memory ran out. */
+bool ul_request_add_context(ul_request *request, const char *abstract_syntax,
+                            const char *const *syntaxes, size_t nsyntaxes);
+/* False, with *out empty, where memory ran out. */
+bool ul_request_copy(ul_request *out, const ul_request *request);
+/* Frees the contexts. */
+void ul_request_clear(ul_request *request);
+
+/* ---- Answers ---- */
 
 void ul_context_accept(ul_context *context, const char *transfer_syntax, bool peer_is_scp);
 void ul_context_refuse(ul_context *context, uint8_t result);

@@ -92,16 +92,24 @@ void client_end_command(client_buffer *b)
     *b = whole;
 }
 
-void client_request(client_buffer *b, uint16_t command_field, uint16_t message_id,
-                    const char *sop_class_uid, bool has_data)
+void client_move_request(client_buffer *b, uint16_t command_field, uint16_t message_id,
+                         const char *sop_class_uid, bool has_data, const char *destination)
 {
     client_put_text(b, 0x00000002, sop_class_uid);
     client_put_u16(b, 0x00000100, command_field);
     client_put_u16(b, 0x00000110, message_id);
+    if (destination != NULL)
+        client_put_text(b, 0x00000600, destination);
     if (command_field != 0x0030)
         client_put_u16(b, 0x00000700, 0);
     client_put_u16(b, 0x00000800, has_data ? 0x0001 : 0x0101);
     client_end_command(b);
+}
+
+void client_request(client_buffer *b, uint16_t command_field, uint16_t message_id,
+                    const char *sop_class_uid, bool has_data)
+{
+    client_move_request(b, command_field, message_id, sop_class_uid, has_data, NULL);
 }
 
 void client_cancel(client_buffer *b, uint16_t message_id)

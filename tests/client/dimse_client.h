@@ -124,6 +124,9 @@ void client_end_command(client_buffer *b);
 /* A request with its usual elements. */
 void client_request(client_buffer *b, uint16_t command_field, uint16_t message_id,
                     const char *sop_class_uid, bool has_data);
+/* The same with a move destination, unless that is NULL. */
+void client_move_request(client_buffer *b, uint16_t command_field, uint16_t message_id,
+                         const char *sop_class_uid, bool has_data, const char *destination);
 void client_cancel(client_buffer *b, uint16_t message_id);
 void client_store_response(client_buffer *b, const client_message *request, uint16_t status);
 

@@ -19,6 +19,9 @@
 typedef struct settings {
     client_options client;
     const char *level, *model, *directory;
+    const char *destination; /* of a move */
+    bool late_cancel;        /* once the final response is there */
+    bool cancel_on_input;    /* before any response is read */
     const char *syntaxes[64];
     size_t nsyntaxes;
     const char *sop_classes[64];
@@ -26,27 +29,31 @@ typedef struct settings {
     bool separate; /* a context for each syntax */
     bool no_role, relational;
     int cancel_after, drop_after; /* -1: never */
+    int silent_at;                /* the instance that is not answered; 0: none */
     int store_status[MAX_LIST];   /* for the n-th instance, 1-based; 0: success */
     int repeat;
     client_buffer identifier;
 } settings;
 
 static const char *const usage =
-    "usage: dimse_client [options] HOST PORT echo|get|find|raw\n"
+    "usage: dimse_client [options] HOST PORT echo|get|move|find|raw\n"
     "  --aec TITLE --aet TITLE     called and calling AE title (DCBSCP, TESTCLIENT)\n"
     "  --max-pdu N                 maximum PDU length that we announce (0: none)\n"
     "  --timeout MS                for each wait (30000)\n"
     "  --model study|patient|composite|headers  --level PATIENT|STUDY|SERIES|IMAGE|FRAME\n"
-    "  --key GGGGEEEE=VALUE        for find and get, in ascending order of tags; the value is "
-    "text,\n"
-    "                              or hex:DIGITS\n"
+    "  --key GGGGEEEE=VALUE        for find, get and move, in ascending order of tags; the\n"
+    "                              value is text, or hex:DIGITS\n"
     "  --relational                ask for relational retrieval\n"
+    "  --destination TITLE         of move\n"
     "  --syntax UID,UID            transfer syntaxes for instances (Explicit, Implicit LE)\n"
     "  --separate                  one presentation context for each of them\n"
     "  --sop-class UID,UID         for instances (CT, MR, Secondary Capture, ... Image Storage)\n"
     "  --no-role                   propose no SCP role for them\n"
     "  --cancel-after N            send C-CANCEL after N instances or responses\n"
+    "  --cancel-on-input           send the request, read a line, send C-CANCEL\n"
+    "  --late-cancel               send C-CANCEL after the final response\n"
     "  --drop-after N              drop the connection after N of them\n"
+    "  --silent-at N               do not answer the N-th instance\n"
     "  --store-status N:HEX        answer the N-th instance with that status\n"
     "  --repeat N                  the same request N times\n"
     "  --out DIR                   write received data sets as DIR/NNNNN.dcm (Part 10)\n"
@@ -126,6 +133,10 @@ static int take_option(settings *s, char **argv)
         return (s->no_role = true, 1);
     if (strcmp(name, "--relational") == 0)
         return (s->relational = true, 1);
+    if (strcmp(name, "--late-cancel") == 0)
+        return (s->late_cancel = true, 1);
+    if (strcmp(name, "--cancel-on-input") == 0)
+        return (s->cancel_on_input = true, 1);
     if (value == NULL)
         fail("needs a value", name);
     if (strcmp(name, "--aec") == 0)
@@ -146,10 +157,14 @@ static int take_option(settings *s, char **argv)
         s->nsyntaxes = split(value, s->syntaxes, 64);
     else if (strcmp(name, "--sop-class") == 0)
         s->nsop_classes = split(value, s->sop_classes, 64);
+    else if (strcmp(name, "--destination") == 0)
+        s->destination = value;
     else if (strcmp(name, "--cancel-after") == 0)
         s->cancel_after = (int)number(value, 10);
     else if (strcmp(name, "--drop-after") == 0)
         s->drop_after = (int)number(value, 10);
+    else if (strcmp(name, "--silent-at") == 0)
+        s->silent_at = (int)number(value, 10);
     else if (strcmp(name, "--store-status") == 0)
         add_store_status(s, value);
     else if (strcmp(name, "--repeat") == 0)
@@ -293,16 +308,23 @@ static void print_response(const client_message *m)
 
 /* ---- Requests ---- */
 
-static const char *query_class(const settings *s, bool get)
+enum { GET = 0x0010, FIND = 0x0020, MOVE = 0x0021, ECHO_RQ = 0x0030 };
+
+static const char *query_class(const settings *s, uint16_t command_field)
 {
-    bool study = strcmp(s->model, "study") == 0;
     if (strcmp(s->model, "composite") == 0)
-        return "1.2.840.10008.5.1.4.1.2.4.3";
+        return command_field == MOVE ? "1.2.840.10008.5.1.4.1.2.4.2"
+                                     : "1.2.840.10008.5.1.4.1.2.4.3";
     if (strcmp(s->model, "headers") == 0)
         return "1.2.840.10008.5.1.4.1.2.5.3";
-    if (get)
-        return study ? "1.2.840.10008.5.1.4.1.2.2.3" : "1.2.840.10008.5.1.4.1.2.1.3";
-    return study ? "1.2.840.10008.5.1.4.1.2.2.1" : "1.2.840.10008.5.1.4.1.2.1.1";
+    static const char *const classes[2][3] = {
+        {"1.2.840.10008.5.1.4.1.2.1.1", "1.2.840.10008.5.1.4.1.2.1.2",
+         "1.2.840.10008.5.1.4.1.2.1.3"},
+        {"1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.2",
+         "1.2.840.10008.5.1.4.1.2.2.3"}};
+    return classes[strcmp(s->model, "study") == 0][command_field == FIND   ? 0
+                                                   : command_field == MOVE ? 1
+                                                                           : 2];
 }
 
 static size_t make_contexts(const settings *s, const char *service_class, bool get,
@@ -361,15 +383,19 @@ static bool take_store(const settings *s, dimse_client *client, int n)
 static int run_request(const settings *s, dimse_client *client, uint16_t command_field,
                        const char *service_class)
 {
-    const bool has_data = command_field != 0x0030;
+    const bool has_data = command_field != ECHO_RQ;
     client_buffer request = {0};
-    client_request(&request, command_field, 1, service_class, has_data);
+    client_move_request(&request, command_field, 1, service_class, has_data, s->destination);
     bool sent = client_send(client, 1, request.bytes, request.nbytes,
                             has_data ? s->identifier.bytes : NULL, s->identifier.nbytes);
     free(request.bytes);
     int nstores = 0, nresponses = 0;
+    while (s->cancel_on_input && getchar() != '\n' && !feof(stdin))
+        ;
+    if (s->cancel_after == 0 || s->cancel_on_input)
+        send_cancel(client);
     while (sent) {
-        int done = command_field == 0x0010 ? nstores : nresponses;
+        int done = command_field == GET ? nstores : nresponses;
         if (done == s->drop_after) {
             printf("dropped\n");
             exit(0);
@@ -378,18 +404,21 @@ static int run_request(const settings *s, dimse_client *client, uint16_t command
         if (event != CLIENT_OK)
             return ended(client, event);
         if (client_u16(&client->message, 0x00000100, 0) == 0x0001) {
-            sent = take_store(s, client, ++nstores);
+            sent = ++nstores == s->silent_at || take_store(s, client, nstores);
             if (nstores == s->cancel_after)
                 send_cancel(client);
             continue;
         }
         print_response(&client->message);
-        if (s->directory != NULL && command_field == 0x0020 && client->message.has_data)
+        if (s->directory != NULL && command_field == FIND && client->message.has_data)
             write_file(s, nresponses + 1, &client->message, "1.2.840.10008.1.2");
         uint16_t status = client_u16(&client->message, 0x00000900, 0xFFFF);
-        if (status != 0xFF00 && status != 0xFF01)
+        if (status != 0xFF00 && status != 0xFF01) {
+            if (s->late_cancel)
+                send_cancel(client);
             return status == 0 ? 0 : 2;
-        if (++nresponses == s->cancel_after && command_field == 0x0020)
+        }
+        if (++nresponses == s->cancel_after && command_field != GET)
             send_cancel(client);
     }
     return ended(client, CLIENT_CLOSED);
@@ -399,14 +428,13 @@ static int run(settings *s, const char *what)
 {
     client_context contexts[MAX_LIST];
     dimse_client client;
-    uint16_t command_field = 0x0030;
+    uint16_t command_field = ECHO_RQ;
     const char *service_class = "1.2.840.10008.1.1";
     if (strcmp(what, "echo") != 0) {
-        const bool get = strcmp(what, "get") == 0;
-        command_field = get ? 0x0010 : 0x0020;
-        service_class = query_class(s, get);
+        command_field = strcmp(what, "get") == 0 ? GET : strcmp(what, "move") == 0 ? MOVE : FIND;
+        service_class = query_class(s, command_field);
     }
-    size_t n = make_contexts(s, service_class, command_field == 0x0010, contexts);
+    size_t n = make_contexts(s, service_class, command_field == GET, contexts);
     if (s->relational) {
         s->client.extended_sop_class = service_class;
         s->client.extended[0] = 1;
@@ -506,10 +534,11 @@ int main(int argc, char **argv)
     int status = 1;
     if (strcmp(what, "raw") == 0)
         status = run_raw(&s);
-    else if (strcmp(what, "echo") == 0 || strcmp(what, "get") == 0 || strcmp(what, "find") == 0)
+    else if (strcmp(what, "echo") == 0 || strcmp(what, "get") == 0 || strcmp(what, "find") == 0 ||
+             (strcmp(what, "move") == 0 && s.destination != NULL))
         status = run(&s, what);
     else
-        fail("not echo, get, find or raw", what);
+        fail("not echo, get, find, raw, or move with a destination", what);
     free(s.identifier.bytes);
     return status;
 }

@@ -4,7 +4,6 @@ clients that cancel, refuse or vanish (PS3.4 C.4.3)."""
 
 import json
 import pathlib
-import re
 import shutil
 import subprocess
 import tempfile
@@ -13,27 +12,16 @@ import unittest
 import numpy
 import pydicom
 
-from support import compare, judges
-from support.golden import OWN
-from support.make_dcbs import read_dcbs, repeat_series, write_dcbs
-from support.node import BUILD, Node, require, run, stock_environment
+from support import compare, judges, studies
+from support.make_dcbs import read_dcbs
+from support.node import BUILD, Node, failed_uids, require, responses, stock_environment
+from support.studies import CT, MR, PHANTOM
 
-PHANTOM = OWN / "ct_phantom_small"
-TINY = OWN / "tiny3" / "series.dcbs"
-STUDY = "1.2.826.0.1.3680043.10.9999.77.1"
-CT = "1.2.840.10008.5.1.4.1.1.2"
-MR = "1.2.840.10008.5.1.4.1.1.4"
+STUDY = studies.GOOD
 HTJ2K = "1.2.840.10008.1.2.4.201"
 HTJ2K_ANY = "1.2.840.10008.1.2.4.203"
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
-RESPONSE = re.compile(r"^response status=(\w{4})(.*)$", re.MULTILINE)
-
-
-def responses(text):
-    """(status, fields) of each C-GET-RSP that the client printed."""
-    return [(status, dict(re.findall(r"(\w+)=(\"[^\"]*\"|\S+)", rest)))
-            for status, rest in RESPONSE.findall(text)]
 
 
 class Get(unittest.TestCase):
@@ -42,23 +30,7 @@ class Get(unittest.TestCase):
         require("zstd")
         cls.folder = tempfile.TemporaryDirectory(prefix="archive-")
         archive = pathlib.Path(cls.folder.name)
-        shutil.copy(PHANTOM / "series.dcbs", archive / "phantom.dcbs")
-        repeat_series(archive / "long.dcbs", PHANTOM / "series.dcbs", 400, "1.2.7.1")
-
-        def as_mr(tags):
-            tags["00080016"]["Value"] = [MR]
-            tags["00080060"]["Value"] = ["MR"]
-        repeat_series(archive / "mr.dcbs", TINY, 3, "1.2.7.2", as_mr)
-        # The same study holds a CT: one client context alone cannot carry all of it.
-        repeat_series(archive / "ct.dcbs", TINY, 3, "1.2.7.3",
-                      lambda tags: tags["0020000D"].update(Value=["1.2.7.2.1"]))
-        sections, meta, frames = read_dcbs(PHANTOM / "series.dcbs")
-        for frame in range(len(frames)):
-            frames[frame] = frames[frame][:200] + bytes(len(frames[frame]) - 200)
-        meta["_merged_data"]["0020000D"]["Value"] = ["1.2.7.4.1"]
-        meta["_merged_data"]["0020000E"]["Value"] = ["1.2.7.4.2"]
-        meta["_merged_data"]["00080018"]["Value"] = [f"1.2.7.4.3.{i}" for i in range(8)]
-        write_dcbs(archive / "damaged.dcbs", sections, meta, frames)
+        studies.write(archive)
         cls.sources = {str(s.SOPInstanceUID): s for s in map(
             pydicom.dcmread, (PHANTOM / "source").glob("*.dcm"))}
         cls.node = Node(archive, "--log-level", "debug")
@@ -126,12 +98,17 @@ class Get(unittest.TestCase):
                 "remaining", "completed", "failed", "warning")), 8)
 
     def test_final_statuses(self):
-        uid = "1.2.826.0.1.3680043.10.9999.77.3."
+        uid = studies.GOOD_UID
+        all_refused = [word for i in range(1, 9) for word in ("--store-status", f"{i}:A900")]
         for what, study, options, status, counts, failed_list in (
                 ("all succeed", STUDY, (), "0000", (8, 0, 0), []),
                 ("none match", "1.2.3.99", (), "0000", (0, 0, 0), []),
                 ("one refused", STUDY, ("--store-status", "2:A700"), "B000", (7, 1, 0),
                  [uid + "2"]),
+                ("all refused", STUDY, all_refused, "A702", (0, 8, 0),
+                 [uid + str(i) for i in range(1, 9)]),
+                ("one undecodable", studies.PARTLY, ("--syntax", EXPLICIT), "B000", (7, 1, 0),
+                 ["1.2.7.5.3.3"]),
                 ("one warned", STUDY, ("--store-status", "3:B000"), "B000", (7, 0, 1), []),
                 ("all undecodable", "1.2.7.4.1", ("--syntax", EXPLICIT), "A702", (0, 8, 0),
                  [f"1.2.7.4.3.{i}" for i in range(8)]),
@@ -145,9 +122,7 @@ class Get(unittest.TestCase):
                 self.assertEqual(got, status, done.text[-800:])
                 self.assertEqual(tuple(int(fields.get(k, 0)) for k in (
                     "completed", "failed", "warning")), counts)
-                failed = re.findall(r"^\s+00080058=(.*)$", done.text, re.MULTILINE)
-                listed = failed[-1].strip().split("\\") if failed else []
-                self.assertEqual(sorted(listed), sorted(failed_list))
+                self.assertEqual(sorted(failed_uids(done.text)), sorted(failed_list))
                 if status == "A702":
                     self.assertIn("comment", fields)
 
@@ -178,6 +153,28 @@ class Get(unittest.TestCase):
         self.assertGreaterEqual(completed, 5)
         self.assertLess(completed, 100)
         self.assertEqual(int(fields["remaining"]), 400 - completed)
+
+    def test_cancel_before_the_first_and_after_the_last(self):
+        done = self.get("1.2.7.1.1", "--cancel-after", 0)
+        status, fields = responses(done.text)[-1]
+        self.assertEqual(status, "FE00")
+        self.assertLess(int(fields["completed"]), 100)
+        self.assertEqual(int(fields["remaining"]) + int(fields["completed"]), 400)
+        # Too late to mean anything; the association serves the next request.
+        done = self.get(STUDY, "--late-cancel", "--repeat", 2)
+        self.assertEqual([s for s, _ in responses(done.text) if s != "FF00"], ["0000", "0000"])
+        self.assertIn("released", done.text)
+
+    def test_a_client_that_does_not_answer(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "c.yaml"
+            config.write_text("io_timeout_s: 1\n")
+            shutil.copy(PHANTOM / "series.dcbs", folder)
+            with Node(folder, "-c", config) as node:
+                done = node.client("get", "--level", "STUDY", "--key", f"0020000D={STUDY}",
+                                   "--silent-at", 3, check=False)
+                self.assertIn("aborted", done.text)
+                node.wait_for_log(r'association\.aborted .*reason="no C-STORE-RSP within 1 s"')
 
     def test_a_client_that_vanishes_costs_only_itself(self):
         for after in (0, 1, 137):

@@ -210,7 +210,7 @@ class ConformanceTest(unittest.TestCase):
                            source(SCP / "dimse_status.h"))
         self.assertGreater(len(known), 10)
         self.assertEqual([(row[0], row[3], row[1]) for row in self.tables["status"]], known,
-                         "section 4.2.7 and dimse_status.h")
+                         "section 4.2.8 and dimse_status.h")
 
     def test_options(self):
         text = subprocess.run([NODE, "--help"], capture_output=True, text=True, check=True).stdout

@@ -6,6 +6,7 @@
 #include "dataset_text.h"
 #include "dictionary.h"
 #include "identifier.h"
+#include "pixel_codec.h"
 #include "series_pool.h"
 #include "temp_dir.h"
 
@@ -27,7 +28,8 @@ void test_archive_create(test_archive *archive)
     static char ae_title[] = "ARCHIVE1";
     scp_error error = SCP_ERROR_INIT;
     dcb_error reader_error = DCB_ERROR_INIT;
-    const dcb_open_options open_options = DCB_OPEN_OPTIONS_INIT;
+    dcb_open_options open_options = DCB_OPEN_OPTIONS_INIT;
+    open_options.pixel_codec = &pixel_codec;
     *archive = (test_archive){.options = {.ae_title = ae_title}};
     archive->folder = temp_dir_create();
     char *state = path_join(archive->folder, "state");

@@ -58,7 +58,8 @@ static const context_case context_cases[] = {
     {UID_STUDY_ROOT_FIND, NEITHER, false, true, {UID_EXPLICIT_LE}, 1, "", false},
     {UID_STUDY_ROOT_FIND, NONE, false, true, {UID_DEFLATED, JPEG}, 4, "", false},
     {UID_PATIENT_ROOT_GET, NONE, false, true, {UID_IMPLICIT_LE}, 0, UID_IMPLICIT_LE, false},
-    {UID_STUDY_ROOT_MOVE, NONE, true, true, {UID_IMPLICIT_LE}, 3, "", false},
+    {UID_STUDY_ROOT_MOVE, NONE, true, true, {UID_IMPLICIT_LE}, 0, UID_IMPLICIT_LE, false},
+    {UID_PATIENT_ROOT_MOVE, SCP, true, true, {UID_IMPLICIT_LE}, 1, "", false},
     /* instances to the requestor */
     {CT, SCP, true, false, {UID_IMPLICIT_LE, UID_EXPLICIT_LE}, 0, UID_EXPLICIT_LE, true},
     {CT, BOTH, true, false, {UID_IMPLICIT_LE}, 0, UID_IMPLICIT_LE, true},

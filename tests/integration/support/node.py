@@ -51,6 +51,21 @@ def run(*command, timeout=120, check=True, cwd=None):
     return done
 
 
+RESPONSE = re.compile(r"^response status=(\w{4})(.*)$", re.MULTILINE)
+
+
+def responses(text):
+    """(status, fields) of each response that our client printed."""
+    return [(status, dict(re.findall(r"(\w+)=(\"[^\"]*\"|\S+)", rest)))
+            for status, rest in RESPONSE.findall(text)]
+
+
+def failed_uids(text):
+    """The last Failed SOP Instance UID List that it printed."""
+    lists = re.findall(r"^\s+00080058=(.*)$", text, re.MULTILINE)
+    return lists[-1].strip().split("\\") if lists else []
+
+
 class Node:
     """A dcbscp over an archive folder, on a free port, ended with the `with` block. Leaving the
     block asserts that it stopped cleanly: exit status 0 and nothing from a sanitizer."""
