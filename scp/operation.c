@@ -162,10 +162,13 @@ static void note_progress(association *a, operation *op)
 
 static ul_result drive(association *a, operation *op, scp_error *error)
 {
+    bool held = false;
     for (;;) {
-        ul_result result = look_for_cancel(a, op, error);
+        /* A held response was made at once after the last look. */
+        ul_result result = held ? UL_OK : look_for_cancel(a, op, error);
         if (result != UL_OK)
             return result;
+        held = false;
         service_output out = {0};
         service_step step = op->service->next(op->state, &out);
         if (step == SERVICE_WORKING) {
@@ -177,7 +180,8 @@ static ul_result drive(association *a, operation *op, scp_error *error)
         } else {
             note_response(a, op, &out.command);
             /* The counters of a retrieval, which the next instance follows at once. */
-            if (step == SERVICE_RESPONSE && op->service->suboperation_done != NULL)
+            held = step == SERVICE_RESPONSE && op->service->suboperation_done != NULL;
+            if (held)
                 ul_association_hold(a->ul);
             result = association_respond(a, op->context, &out.command, &op->request, out.identifier,
                                          out.identifier_nbytes, error);

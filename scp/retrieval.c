@@ -325,6 +325,11 @@ static void look_at_first(retrieval *r, size_t i)
         r->encoding = first.context.encoding;
 }
 
+static bool is_cached(const retrieval *r, dcb_series *series, size_t i)
+{
+    return dcb_series_has_frame(series, instance_list_frame(r->list, i), DCB_ENCODING_STORED);
+}
+
 /* Lets the system read what workers do not. */
 static void tell_needs(retrieval *r, size_t i)
 {
@@ -336,7 +341,9 @@ static void tell_needs(retrieval *r, size_t i)
         const size_t end = instance_list_first(r->list, number + 1);
         const size_t from = r->needed > i ? r->needed : i;
         r->needed = from + NEEDED_SOON < end ? from + NEEDED_SOON : end;
-        if (r->needed > from)
+        /* Where both ends are in the cache, so is nearly always what is between. */
+        if (r->needed > from &&
+            !(is_cached(r, file->series, from) && is_cached(r, file->series, r->needed - 1)))
             dcb_series_will_need(file->series, instance_list_frame(r->list, from),
                                  (uint32_t)(r->needed - from));
     }

@@ -200,8 +200,8 @@ ul_result ul_send_message(ul_association *association, uint8_t context_id, const
                           size_t command_nbytes, const struct iovec *slices, size_t nslices,
                           scp_error *error);
 
-/* The next message may leave together with the one after it, which must be sent soon: one wake-up
-   of the peer instead of two. The kernel sends it by itself after 200 ms. */
+/* The next message, where it is small, leaves together with the one after it: one call and one
+   wake-up of the peer instead of two. It does not outlast the association's next wait to read. */
 void ul_association_hold(ul_association *association);
 
 /* Ends waits of the association's thread, from any thread: its calls give UL_STOPPED. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define IOV_BATCH 1024 /* Linux' UIO_MAXIOV */
+#define HELD_IOV  64   /* writes of fewer slices go out together with what was held */
 
 int64_t ul_now_ms(void)
 {
@@ -61,7 +62,7 @@ void ul_transport_hang_up(ul_transport *t)
     if (t->fd >= 0)
         close(t->fd);
     t->fd = -1;
-    t->inbox_pos = t->inbox_end = 0;
+    t->nheld = t->inbox_pos = t->inbox_end = 0;
 }
 
 void ul_transport_free(ul_transport *t)
@@ -119,6 +120,8 @@ static ul_io wait_until(ul_transport *t, short events, int64_t until)
     }
 }
 
+static ul_io write_held(ul_transport *t);
+
 static int64_t progress_deadline(const ul_transport *t)
 {
     int64_t until = ul_now_ms() + t->io_timeout_ms;
@@ -128,6 +131,8 @@ static int64_t progress_deadline(const ul_transport *t)
 ul_io ul_transport_wait(ul_transport *t, int timeout_ms)
 {
     const int64_t until = timeout_ms < 0 ? INT64_MAX : ul_now_ms() + timeout_ms;
+    if (t->nheld > 0 && write_held(t) != UL_IO_OK)
+        return t->last;
     for (;;) {
         if (t->inbox_pos < t->inbox_end)
             return UL_IO_OK;
@@ -212,6 +217,8 @@ static ssize_t receive(ul_transport *t, void *buffer, size_t size)
 
 ssize_t ul_transport_read(ul_transport *t, void *buffer, size_t size)
 {
+    if (t->nheld > 0 && write_held(t) != UL_IO_OK)
+        return -1;
     if (t->inbox_pos == t->inbox_end) {
         if (size >= sizeof t->inbox)
             return receive(t, buffer, size);
@@ -270,7 +277,7 @@ ul_io ul_transport_raw_write(ul_transport *t, struct iovec *iov, size_t niov)
         } else {
             size_t batch = niov - i < IOV_BATCH ? niov - i : IOV_BATCH;
             struct msghdr message = {.msg_iov = iov + i, .msg_iovlen = batch};
-            n = sendmsg(t->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT | (t->hold ? MSG_MORE : 0));
+            n = sendmsg(t->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
             if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
                 io = wait_until(t, POLLOUT, progress_deadline(t));
             else if (n < 0 && errno != EINTR)
@@ -283,23 +290,64 @@ ul_io ul_transport_raw_write(ul_transport *t, struct iovec *iov, size_t niov)
             i += advance(iov + i, niov - i, (size_t)n);
         }
     }
-    if (t->fd >= 0 && !t->hold)
+    if (t->fd >= 0)
         arm_quickack(t->fd);
-    t->hold = false;
     return UL_IO_OK;
 }
 
-ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov)
+static ul_io write_now(ul_transport *t, struct iovec *iov, size_t niov)
 {
     if (t->tls != NULL && t->fd >= 0)
         return ul_tls_write(t, iov, niov);
     return ul_transport_raw_write(t, iov, niov);
 }
 
+/* Small writes that may wait are kept; false where there is no room. */
+static bool keep(ul_transport *t, const struct iovec *iov, size_t niov)
+{
+    size_t nbytes = 0;
+    for (size_t i = 0; i < niov; i++)
+        nbytes += iov[i].iov_len;
+    if (nbytes > sizeof t->held - t->nheld)
+        return false;
+    for (size_t i = 0; i < niov; i++) {
+        memcpy(t->held + t->nheld, iov[i].iov_base, iov[i].iov_len);
+        t->nheld += iov[i].iov_len;
+    }
+    return true;
+}
+
+static ul_io write_held(ul_transport *t)
+{
+    struct iovec held = {t->held, t->nheld};
+    t->nheld = 0;
+    return held.iov_len == 0 ? UL_IO_OK : write_now(t, &held, 1);
+}
+
+ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov)
+{
+    struct iovec joined[HELD_IOV];
+    const bool hold = t->hold;
+    t->hold = false;
+    if (hold && keep(t, iov, niov))
+        return UL_IO_OK;
+    if (t->nheld == 0)
+        return write_now(t, iov, niov);
+    if (niov >= HELD_IOV) {
+        ul_io io = write_held(t);
+        return io == UL_IO_OK ? write_now(t, iov, niov) : io;
+    }
+    joined[0] = (struct iovec){t->held, t->nheld};
+    memcpy(joined + 1, iov, niov * sizeof *iov);
+    t->nheld = 0;
+    return write_now(t, joined, niov + 1);
+}
+
 void ul_transport_end_writing(ul_transport *t)
 {
     if (t->fd < 0)
         return;
+    write_held(t);
     if (t->tls != NULL && !t->torn)
         ul_tls_close_notify(t);
     shutdown(t->fd, SHUT_WR);

@@ -45,12 +45,14 @@ typedef struct ul_transport {
     int io_timeout_ms;   /* for one read or write without progress */
     int64_t deadline_ms; /* for all of it, on ul_now_ms's clock; INT64_MAX: none */
     bool deaf;           /* interruption no longer counts: the last words are being sent */
-    bool hold;           /* the next write may wait for the one after it (at most 200 ms) */
+    bool hold;           /* the next write may wait for the one after it */
     bool torn;           /* a message went out in part: no PDU may follow it */
     ul_io last;          /* why the last read or write failed */
     int error;
     uint64_t bytes_in, bytes_out; /* on the wire */
     ul_tls_session *tls;          /* NULL: plain */
+    size_t nheld; /* bytes of writes that wait: sent before the next write, or any wait to read */
+    uint8_t held[512];
     size_t inbox_pos, inbox_end;
     uint8_t inbox[UL_INBOX_BYTES];
 } ul_transport;

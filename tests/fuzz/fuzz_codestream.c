@@ -4,7 +4,9 @@
  * decoding libraries. The first byte chooses how many resolution levels are dropped (modulo 4).
  *
  * Beyond not crashing: the header is the same when read from no more bytes than it has; decoding
- * that has succeeded fills every sample, does the same again, and is the same with either library.
+ * that has succeeded fills every sample and does the same again. That both libraries agree is
+ * tested on sound frames: what a damaged code-block means is nowhere defined, and where neither
+ * notices the damage (corpus: damaged_block) each conceals it in its own way.
  */
 #include <string.h>
 
@@ -52,13 +54,14 @@ static void check_decoding(const dcb__codestream *header, fuzz_input input, uint
     decoded jph = decode(header, nbytes, input, reduce, DCB_CODEC_OPENJPH, 0x55);
     decoded jpeg = decode(header, nbytes, input, reduce, DCB_CODEC_OPENJPEG, 0xAA);
     decoded any = decode(header, nbytes, input, reduce, DCB_CODEC_ANY, 0x33);
-    check_same(jph, jpeg, nbytes);
-    check_same(jph, any, nbytes);
-    check_same(jpeg, any, nbytes);
+    decoded again = decode(header, nbytes, input, reduce, DCB_CODEC_OPENJPEG, 0xCC);
+    check_same(jpeg, again, nbytes);
+    check_same(jph.status != DCB_ERR_UNSUPPORTED ? jph : jpeg, any, nbytes);
     FUZZ_CHECK(any.status == (jph.status == DCB_ERR_UNSUPPORTED ? jpeg.status : jph.status));
     free(jph.samples);
     free(jpeg.samples);
     free(any.samples);
+    free(again.samples);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t nbytes)
