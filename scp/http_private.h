@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * http_private.h - what the files of the HTTP side share: http_server.c (life, the socket, the way
- * of a request), http_guard.c (who may ask), http_search.c, http_thumbnail.c, http_pages.h (files
- * of the page, made by the build).
+ * of a request), http_answer.c (what stands where), http_guard.c (who may ask), http_search.c,
+ * http_thumbnail.c, http_pages.h (files of the page, made by the build).
  */
 #ifndef HTTP_PRIVATE_H
 #define HTTP_PRIVATE_H
@@ -10,7 +10,7 @@
 #include "http_server.h"
 #include "node_status.h"
 
-#include <netinet/in.h>
+#include <stdatomic.h>
 
 /* ---- What is answered ---- */
 
@@ -27,10 +27,11 @@ void http_reply_text(http_reply *reply, unsigned status, const char *text);
 /* {"error": text} */
 void http_reply_error(http_reply *reply, unsigned status, const char *text);
 
-/* A parameter of the query; NULL where there is none. */
+/* A parameter of the query, a header; NULL where there is none. */
 typedef struct http_request {
     void *connection;
     const char *(*parameter)(void *connection, const char *name);
+    const char *(*header)(void *connection, const char *name);
 } http_request;
 
 /* ---- http_guard.c ---- */
@@ -68,6 +69,9 @@ void *http_connections_begin(http_connections *all, int fd);
 void http_connections_answered(http_connections *all, void *place);
 void http_connections_end(http_connections *all, void *place);
 
+/* After all other threads of the process: it is for looking. The thread is the connection's own. */
+void http_step_back(void);
+
 /* ---- http_search.c ---- */
 
 void http_studies(http_reply *reply, const scp_node *node, const http_request *request);
@@ -81,5 +85,26 @@ http_thumbnails *http_thumbnails_create(void);
 void http_thumbnails_free(http_thumbnails *all);
 void http_thumbnail(http_reply *reply, http_thumbnails *all, const scp_node *node,
                     const http_request *request);
+
+/* ---- http_server.c ---- */
+
+struct http_server {
+    const scp_node *node;
+    http_guard guard;
+    node_watch *watch;
+    http_connections *connections;
+    http_thumbnails *thumbnails;
+    _Atomic(scp_archive *) archive; /* NULL: not now */
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+};
+
+/* ---- http_answer.c ---- */
+
+/* For those who may ask. */
+void http_answer(http_reply *reply, http_server *server, const char *method, const char *path,
+                 const http_request *request);
+/* For everyone; why not is for those who may know. */
+void http_answer_ready(http_reply *reply, http_server *server, bool admitted);
 
 #endif

@@ -16,6 +16,7 @@
 #define STUDIES_SHOWN 50
 #define SERIES_SHOWN  500
 #define QUERY_MAX     128
+#define PATIENCE_MS   2000 /* for each of up to three searches */
 
 typedef struct named_tag {
     const char *name;
@@ -101,8 +102,10 @@ static int list_matches(listing *list, scp_index *index, const search_keys *keys
     if (search_open(&found, index, LEVEL_STUDY, keys, error) != 0)
         return -1;
     int result = 1;
+    search_set_patience(found, PATIENCE_MS);
     while (!list->more && (result = search_next(found, &record, error)) == 1)
         list_study(list, record);
+    list->more |= search_was_cut(found);
     search_close(found);
     return result < 0 ? -1 : 0;
 }
@@ -201,6 +204,8 @@ void http_series(http_reply *reply, const scp_node *node, const http_request *re
     int result = search_open(&found, node->index, LEVEL_SERIES, &keys, &error);
     size_t n = 0;
     text_put(&reply->body, "{\"series\":[");
+    if (result == 0)
+        search_set_patience(found, PATIENCE_MS);
     while (result == 0 && n < SERIES_SHOWN && search_next(found, &record, &error) == 1) {
         text_put(&reply->body, n++ > 0 ? ",{" : "{");
         for (size_t i = 0; i < sizeof TAGS / sizeof TAGS[0]; i++)

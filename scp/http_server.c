@@ -9,7 +9,6 @@
  */
 #include "http_private.h"
 
-#include "http_pages.h"
 #include "log.h"
 
 #include <errno.h>
@@ -26,142 +25,14 @@
 #define IDLE_S           15u
 #define STACK_BYTES      (1u << 20)
 
-struct http_server {
-    const scp_node *node;
-    http_guard guard;
-    node_watch *watch;
-    http_connections *connections;
-    http_thumbnails *thumbnails;
-    _Atomic(scp_archive *) archive; /* NULL: not now */
-    struct MHD_Daemon *daemon;
-    uint16_t port;
-};
-
-/* ---- Answers ---- */
-
-void http_reply_text(http_reply *reply, unsigned status, const char *text)
-{
-    reply->status = status;
-    reply->type = "text/plain; charset=utf-8";
-    text_put(&reply->body, text);
-    text_put(&reply->body, "\n");
-}
-
-void http_reply_error(http_reply *reply, unsigned status, const char *text)
-{
-    reply->status = status;
-    reply->type = "application/json";
-    text_put(&reply->body, "{\"error\":");
-    text_put_json(&reply->body, text);
-    text_put(&reply->body, "}\n");
-}
-
 static const char *find_parameter(void *connection, const char *name)
 {
     return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-static void answer_page(http_reply *reply, const http_page *page)
+static const char *find_header(void *connection, const char *name)
 {
-    reply->type = page->type;
-    reply->fixed = (const char *)page->bytes;
-    reply->fixed_nbytes = page->nbytes;
-}
-
-static void answer_status(http_reply *reply, http_server *server, const char *path)
-{
-    node_status status;
-    node_watch_read(server->watch, &status);
-    if (strcmp(path, "/metrics") == 0) {
-        reply->type = "text/plain; version=0.0.4; charset=utf-8";
-        node_status_metrics(&reply->body, &status);
-    } else if (strcmp(path, "/status.txt") == 0) {
-        reply->type = "text/plain; charset=utf-8";
-        node_status_text(&reply->body, &status);
-    } else {
-        node_sample *samples = calloc(NODE_SAMPLES, sizeof *samples);
-        const size_t n = samples != NULL ? node_watch_samples(server->watch, samples) : 0;
-        reply->type = "application/json";
-        node_status_json(&reply->body, &status, samples, n,
-                         server->node->options->http_patient_data);
-        free(samples);
-    }
-}
-
-/* Why is for those who may know. */
-static void answer_ready(http_reply *reply, http_server *server, bool admitted)
-{
-    char why[160];
-    if (node_watch_is_ready(server->watch, why, sizeof why))
-        http_reply_text(reply, MHD_HTTP_OK, "ready");
-    else
-        http_reply_text(reply, MHD_HTTP_SERVICE_UNAVAILABLE, admitted ? why : "not ready");
-}
-
-static void answer_rescan(http_reply *reply, http_server *server, const http_request *request)
-{
-    /* A page elsewhere can have a browser send a POST, but not with a header of its own. */
-    if (MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "X-Requested-With") ==
-        NULL) {
-        http_reply_error(reply, MHD_HTTP_FORBIDDEN, "a header X-Requested-With is missing");
-        return;
-    }
-    scp_archive *archive = atomic_load(&server->archive);
-    const char *all = request->parameter(request->connection, "all");
-    if (archive == NULL) {
-        http_reply_error(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "not now: the node starts or stops");
-        return;
-    }
-    archive_rescan(archive, all != NULL && strcmp(all, "1") == 0);
-    reply->status = MHD_HTTP_ACCEPTED;
-    reply->type = "application/json";
-    text_put(&reply->body, "{\"rescan\":\"begun\"}\n");
-}
-
-/* Patient data are shown only where the configuration says so. */
-static bool answer_search(http_reply *reply, http_server *server, const char *path,
-                          const http_request *request)
-{
-    if (strcmp(path, "/studies.json") == 0)
-        http_studies(reply, server->node, request);
-    else if (strcmp(path, "/series.json") != 0 && strcmp(path, "/thumbnail.png") != 0)
-        return false;
-    else if (!server->node->options->http_patient_data)
-        http_reply_error(reply, MHD_HTTP_FORBIDDEN,
-                         "patient data are not shown here: http_patient_data is false");
-    else if (strcmp(path, "/series.json") == 0)
-        http_series(reply, server->node, request);
-    else
-        http_thumbnail(reply, server->thumbnails, server->node, request);
-    return true;
-}
-
-static void answer(http_reply *reply, http_server *server, const char *method, const char *path,
-                   const http_request *request)
-{
-    const bool posts = strcmp(method, "POST") == 0;
-    if (strcmp(path, "/rescan") == 0) {
-        if (posts)
-            answer_rescan(reply, server, request);
-        else
-            http_reply_error(reply, MHD_HTTP_METHOD_NOT_ALLOWED, "POST is wanted here");
-        return;
-    }
-    if (posts) {
-        http_reply_error(reply, MHD_HTTP_METHOD_NOT_ALLOWED, "GET is wanted here");
-        return;
-    }
-    for (size_t i = 0; i < sizeof HTTP_PAGES / sizeof HTTP_PAGES[0]; i++) {
-        if (strcmp(path, HTTP_PAGES[i].path) == 0) {
-            answer_page(reply, &HTTP_PAGES[i]);
-            return;
-        }
-    }
-    if (strcmp(path, "/metrics") == 0 || strcmp(path, "/status.json") == 0 ||
-        strcmp(path, "/status.txt") == 0)
-        answer_status(reply, server, path);
-    else if (!answer_search(reply, server, path, request))
-        http_reply_error(reply, MHD_HTTP_NOT_FOUND, "there is nothing here");
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
 /* ---- Requests ---- */
@@ -228,7 +99,7 @@ static void guard_and_answer(http_reply *reply, http_server *server,
                              struct MHD_Connection *connection, const char *method,
                              const char *path)
 {
-    const http_request request = {connection, find_parameter};
+    const http_request request = {connection, find_parameter, find_header};
     const char *authorization =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
     const char *host =
@@ -237,7 +108,7 @@ static void guard_and_answer(http_reply *reply, http_server *server,
     if (strcmp(path, "/healthz") == 0) {
         http_reply_text(reply, MHD_HTTP_OK, "alive");
     } else if (strcmp(path, "/readyz") == 0) {
-        answer_ready(reply, server, admitted);
+        http_answer_ready(reply, server, admitted);
     } else if (!admitted) {
         if (authorization != NULL) /* a browser's first request has none */
             log_refused(connection, "wrong token");
@@ -247,7 +118,7 @@ static void guard_and_answer(http_reply *reply, http_server *server,
         http_reply_error(reply, MHD_HTTP_FORBIDDEN,
                          "without a token the node answers to localhost and to addresses only");
     } else {
-        answer(reply, server, method, path, &request);
+        http_answer(reply, server, method, path, &request);
     }
 }
 

@@ -15,14 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define SIZE_PX   160
 #define KEPT      256
 #define BYTES_MAX (256u << 10)
-#define NICE      15
 
 typedef struct thumbnail {
     char uid[UL_UID_SIZE]; /* of the instance; "": free */
@@ -155,12 +151,6 @@ static int make(uint8_t **png, size_t *nbytes, const chosen *what, scp_error *er
     return result;
 }
 
-/* After all others of the process: it is for looking. The thread is the connection's own. */
-static void step_back(void)
-{
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
-}
-
 void http_thumbnail(http_reply *reply, http_thumbnails *all, const scp_node *node,
                     const http_request *request)
 {
@@ -173,7 +163,6 @@ void http_thumbnail(http_reply *reply, http_thumbnails *all, const scp_node *nod
         http_reply_error(reply, 404, "there is no such series");
         return;
     }
-    step_back();
     pthread_mutex_lock(&all->making);
     int result = find_kept(reply, all, what.uid) ? 0 : make(&png, &nbytes, &what, &error);
     pthread_mutex_unlock(&all->making);

@@ -3,6 +3,7 @@
    narrows, a matcher decides. */
 #include "search.h"
 
+#include "activity.h"
 #include "find_filter.h"
 #include "match.h"
 
@@ -16,6 +17,8 @@ struct search {
     find_filter filter;
     scp_matcher *matcher;
     index_cursor *cursor;
+    int64_t due_ms; /* 0: it takes as long as it takes */
+    bool cut;
 };
 
 static bool put_key(dcb_dataset *keys, uint32_t tag, dcb_vr vr, const char *text)
@@ -83,9 +86,23 @@ int search_open(search **out, scp_index *index, query_level level, const search_
     return 0;
 }
 
+void search_set_patience(search *s, int64_t ms)
+{
+    s->due_ms = activity_now_ms() + ms;
+}
+
+bool search_was_cut(const search *s)
+{
+    return s->cut;
+}
+
 int search_next(search *s, const dcb_dataset **record, scp_error *error)
 {
     for (;;) {
+        if (s->due_ms != 0 && activity_now_ms() >= s->due_ms) {
+            s->cut = true;
+            return 0;
+        }
         int result = index_cursor_next(s->cursor, record, error);
         if (result != 1)
             return result;

@@ -26,6 +26,9 @@ typedef struct search search;
    modality at LEVEL_STUDY. keys are not needed afterwards. The error tells which key is wrong. */
 int search_open(search **out, scp_index *index, query_level level, const search_keys *keys,
                 scp_error *error);
+/* It ends after that time; search_was_cut tells whether it did. */
+void search_set_patience(search *s, int64_t ms);
+bool search_was_cut(const search *s);
 /* 1 with *record (borrowed until the next step; index_cursor_next tells what is in it), 0 at the
    end, -1. */
 int search_next(search *s, const dcb_dataset **record, scp_error *error);
