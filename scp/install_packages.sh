@@ -14,7 +14,7 @@ BUILD="g++ cmake ninja-build pkg-config libdcmtk-dev libssl-dev libcrypt-dev lib
   libutf8proc-dev libyaml-dev libmicrohttpd-dev libcmocka-dev"
 TRY="dcmtk"
 TEST="clang libclang-rt-dev llvm ccache libopenjp2-tools dicom3tools tshark python3 python3-pydicom
-  python3-numpy zstd openssl iproute2 procps mandoc
+  python3-numpy python3-odil libgdcm-tools orthanc zstd openssl iproute2 procps mandoc
   prometheus chromium chromium-driver"
 
 case "${1:-}" in

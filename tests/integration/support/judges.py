@@ -2,16 +2,21 @@
 """Programs that share no code with ours and say whether our output is right."""
 
 import collections
+import fcntl
+import json
 import pathlib
 import re
+import shutil
+import subprocess
 import tempfile
+import unittest
 
 import numpy
 import pydicom
 from pydicom.encaps import generate_pixel_data_fragment
 from pydicom.filebase import DicomBytesIO
 
-from .node import require, run
+from .node import BUILD, require, run
 
 HTJ2K = {"1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203"}
 
@@ -39,6 +44,42 @@ def htj2k_samples(dataset):
     return samples[0] if samples.shape[0] == 1 else samples.transpose(1, 2, 0)
 
 
+def htj2k_client():
+    """The folder of dcmjs-dimse and codec-openjph with the scripts that use them, installed by npm
+    where it is not yet; one test at a time."""
+    require("node", "npm")
+    client = BUILD / "tests" / "htj2k_client"
+    client.mkdir(parents=True, exist_ok=True)
+    with open(client / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.copytree(pathlib.Path(__file__).parents[1] / "htj2k_client", client,
+                        dirs_exist_ok=True)
+        wanted = json.loads((client / "package.json").read_text())["dependencies"]
+        if not all((client / "node_modules" / name).is_dir() for name in wanted):
+            done = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts",
+                                   "--no-package-lock"], cwd=client, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, timeout=300, check=False)
+            if done.returncode != 0:
+                raise unittest.SkipTest(f"npm cannot install {list(wanted)}: {done.stdout[-300:]}")
+    return client
+
+
+def openjph_samples(client, dataset):
+    """The samples of an HTJ2K instance of one frame, decoded as web viewers do."""
+    [fragment] = generate_pixel_data_fragment(
+        _little_endian(_after_offset_table(dataset.PixelData)))
+    with tempfile.TemporaryDirectory(prefix="openjph-") as folder:
+        folder = pathlib.Path(folder)
+        (folder / "frame.j2c").write_bytes(fragment)
+        done = run("node", client / "decode.js", folder / "frame.j2c", folder / "frame.raw")
+        info = json.loads(done.text)
+        dtype = f"<{'i' if info['isSigned'] else 'u'}{(info['bitsPerSample'] + 7) // 8}"
+        samples = numpy.fromfile(folder / "frame.raw", dtype=dtype)
+    shape = (info["height"], info["width"], info["componentCount"])
+    samples = samples.reshape(shape)
+    return samples[..., 0] if info["componentCount"] == 1 else samples
+
+
 def _little_endian(content):
     stream = DicomBytesIO(content)
     stream.is_little_endian = True
@@ -60,6 +101,14 @@ def dciodvfy_errors(path):
     done = run("dciodvfy", "-new", path, check=False)
     return collections.Counter(re.sub(r"\[\d+\]", "[]", line)
                                for line in done.text.splitlines() if line.startswith("Error"))
+
+
+def dcentvfy_errors(paths):
+    """dcentvfy's error lines about a set of files: what should be the same in all of them."""
+    require("dcentvfy")
+    done = run("dcentvfy", *paths, check=False)
+    return collections.Counter(re.sub(r"<[^>]*/", "<", line) for line in done.text.splitlines()
+                               if line.startswith("Error"))
 
 
 def read(path):
