@@ -69,6 +69,7 @@ static bool is_reversible(const uint8_t *bytes, size_t nbytes)
     return false;
 }
 
+/* By its header alone: before anything is allocated for its samples. */
 static bool has_shape(const opj_image_t *image, const dcb_pixel_shape *shape)
 {
     if (image->numcomps != shape->samples_per_pixel)
@@ -76,7 +77,16 @@ static bool has_shape(const opj_image_t *image, const dcb_pixel_shape *shape)
     for (unsigned k = 0; k < image->numcomps; k++) {
         const opj_image_comp_t *c = &image->comps[k];
         if (c->w != shape->columns || c->h != shape->rows || c->prec > shape->bits_allocated ||
-            c->prec > 31 || (c->sgnd != 0) != shape->is_signed || c->data == NULL)
+            c->prec > 31 || (c->sgnd != 0) != shape->is_signed)
+            return false;
+    }
+    return true;
+}
+
+static bool has_samples(const opj_image_t *image)
+{
+    for (unsigned k = 0; k < image->numcomps; k++) {
+        if (image->comps[k].data == NULL)
             return false;
     }
     return true;
@@ -90,7 +100,7 @@ static OPJ_CODEC_FORMAT format_of(const uint8_t *bytes, size_t nbytes)
                                                                       : OPJ_CODEC_J2K;
 }
 
-static opj_image_t *decode(const uint8_t *codestream, size_t nbytes)
+static opj_image_t *decode(const uint8_t *codestream, size_t nbytes, const dcb_pixel_shape *shape)
 {
     memory m = {codestream, nbytes, 0};
     opj_image_t *image = NULL;
@@ -110,7 +120,7 @@ static opj_image_t *decode(const uint8_t *codestream, size_t nbytes)
         opj_stream_set_seek_function(stream, seek_memory);
         good = opj_setup_decoder(codec, &parameters) != OPJ_FALSE &&
                opj_decoder_set_strict_mode(codec, OPJ_TRUE) != OPJ_FALSE &&
-               opj_read_header(stream, codec, &image) != OPJ_FALSE &&
+               opj_read_header(stream, codec, &image) != OPJ_FALSE && has_shape(image, shape) &&
                opj_decode(codec, stream, image) != OPJ_FALSE &&
                opj_end_decompress(codec, stream) != OPJ_FALSE;
     }
@@ -131,12 +141,15 @@ bool pixel_codec_openjpeg_decode(void *samples, size_t nbytes, const dcb_pixel_s
 {
     if (reversible && !is_reversible(codestream, codestream_nbytes))
         return scp_fail(error, "its JPEG 2000 codestream is not reversible") == 0;
-    opj_image_t *image = decode(codestream, codestream_nbytes);
+    opj_image_t *image = decode(codestream, codestream_nbytes, shape);
     if (image == NULL)
-        return scp_fail(error, "its JPEG 2000 codestream cannot be decoded") == 0;
+        return scp_fail(error,
+                        "its JPEG 2000 codestream cannot be decoded, or is not what the data "
+                        "set describes") == 0;
     const size_t size = shape->bits_allocated / 8u, pixels = (size_t)shape->rows * shape->columns;
     const size_t components = shape->samples_per_pixel;
-    const bool good = has_shape(image, shape) && nbytes == pixels * components * size;
+    const bool good =
+        has_shape(image, shape) && has_samples(image) && nbytes == pixels * components * size;
     uint8_t *to = samples;
     for (size_t k = 0; good && k < components; k++)
         for (size_t i = 0; i < pixels; i++) {
