@@ -221,7 +221,7 @@ class Transcode(unittest.TestCase):
                         self.assertEqual(served.file_meta.TransferSyntaxUID, syntax)
                         self.assert_same_elements(made[name], path)
                         self.assertEqual(served.get("PlanarConfiguration", 0), 0)
-                        if syntax != HTJ2K: # newer than dciodvfy
+                        if syntax == J2K: # the only one that changes more than how pixels lie
                             self.assertEqual(dciodvfy_errors(path) - dciodvfy_errors(made[name]),
                                              collections.Counter())
                         numpy.testing.assert_array_equal(samples_of(made[name]),
@@ -277,7 +277,7 @@ class Transcode(unittest.TestCase):
                      for source, path in self.compressed_without_loss())
         with self.node() as node:
             self.store(node, [path for _, path in pairs.values()])
-            for syntax in NATIVE + (JPEG_LS,):
+            for syntax in NATIVE:
                 got = self.fetch(node, syntax)
                 self.assertEqual(got.keys(), pairs.keys())
                 for name, path in got.items():
@@ -286,7 +286,7 @@ class Transcode(unittest.TestCase):
                         served = pydicom.dcmread(path)
                         self.assertEqual(served.file_meta.TransferSyntaxUID, syntax)
                         numpy.testing.assert_array_equal(samples_of(source),
-                                                         decoded(path, self.folder))
+                                                         samples_of(path))
                         for keyword in ("PhotometricInterpretation", "BitsAllocated", "BitsStored",
                                         "HighBit", "PixelRepresentation", "SamplesPerPixel"):
                             self.assertEqual(served[keyword], pydicom.dcmread(source)[keyword])
