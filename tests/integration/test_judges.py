@@ -74,18 +74,19 @@ class Judges(unittest.TestCase):
                     self.check(sorted(out.glob("*.dcm")))
 
     def test_gdcmscu(self):
+        """Neither its exit status nor what it prints is asked: GDCM 3.0.21 aborts after every
+        release, whoever the peer."""
         require("gdcmscu")
         port = free_port()
         with self.node("--destination",
                        f"{{ae_title: GDCM, host: 127.0.0.1, port: {port}}}") as node:
-            done = run("gdcmscu", "--find", "--studyroot", "--study", "--call", node.ae_title,
-                       "--aetitle", "GDCM", "--key", f"20,d={self.study}", "--key", "10,20=",
-                       *node.address())
-            patient = str(pydicom.dcmread(next(iter(self.sources.values()))).PatientID)
-            self.assertIn(patient, done.text)
-            done = run("gdcmscu", "--move", "--studyroot", "--study", "--call", node.ae_title,
-                       "--aetitle", "GDCM", "--port-scp", port, "--key", f"20,d={self.study}",
-                       "-o", self.out, *node.address())
+            words = ("--studyroot", "--study", "--call", node.ae_title, "--aetitle", "GDCM")
+            run("gdcmscu", "--find", *words, "--key", f"20,d={self.study}",
+                "--key", "10,20=", *node.address(), check=False)
+            node.wait_for_log("operation=find status=0000 .*matches=1 ")
+            run("gdcmscu", "--move", *words, "--port-scp", port, "--key", f"20,d={self.study}",
+                "-o", self.out, *node.address(), check=False)
+            node.wait_for_log("operation=move status=0000 .*completed=8 failed=0")
             arrived = [p for p in self.out.rglob("*") if p.is_file()]
             self.check(arrived)
 
