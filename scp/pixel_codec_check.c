@@ -21,9 +21,17 @@ static bool is_frame_header(unsigned marker)
            (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC);
 }
 
+/* A codestream that is cut off has no end marker; what is missing would be decoded as some gray. */
+static bool is_whole(const uint8_t *bytes, size_t nbytes)
+{
+    while (nbytes > 2 && bytes[nbytes - 1] == 0)
+        nbytes--;
+    return nbytes >= 4 && load16(bytes) == 0xFFD8 && load16(bytes + nbytes - 2) == 0xFFD9;
+}
+
 static bool check_jpeg(const uint8_t *bytes, size_t nbytes, const dcb_pixel_shape *shape)
 {
-    if (nbytes < 4 || load16(bytes) != 0xFFD8)
+    if (!is_whole(bytes, nbytes))
         return false;
     for (size_t at = 2; at + 10 <= nbytes;) {
         if (bytes[at] != 0xFF)

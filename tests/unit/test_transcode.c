@@ -245,6 +245,59 @@ static void test_fragments(void **state)
     }
 }
 
+/* ---- Codestreams ----------------------------------------------------------------------------- */
+
+/* What is cut off, or of another shape than is said, is never decoded. */
+static void test_damaged_codestreams(void **state)
+{
+    (void)state;
+    enum { ROWS = 29, COLUMNS = 31, SAMPLES = 3 };
+    static uint8_t samples[ROWS * COLUMNS * SAMPLES], decoded[2 * sizeof samples];
+    for (size_t i = 0; i < sizeof samples; i++)
+        samples[i] = (uint8_t)((i / 7) ^ (i * i >> 9));
+    const dcb_pixel_shape shape = {ROWS, COLUMNS, SAMPLES, 8, 8, false, "RGB"};
+    const dcb_pixel_shape others[] = {{ROWS - 1, COLUMNS, SAMPLES, 8, 8, false, "RGB"},
+                                      {ROWS + 1, COLUMNS, SAMPLES, 8, 8, false, "RGB"},
+                                      {ROWS, COLUMNS - 1, SAMPLES, 8, 8, false, "RGB"},
+                                      {COLUMNS, ROWS, SAMPLES, 8, 8, false, "RGB"},
+                                      {ROWS, COLUMNS, 1, 8, 8, false, "MONOCHROME2"},
+                                      {ROWS * SAMPLES, COLUMNS, 1, 8, 8, false, "MONOCHROME2"}};
+    for (int e = DCB_ENCODING_J2K; e < DCB_ENCODING_END; e++) {
+        const char *uid = dcb_encoding_uid((dcb_encoding)e);
+        uint8_t *codestream = NULL;
+        size_t nbytes = 0;
+        dcb_error error = DCB_ERROR_INIT;
+        assert_int_equal(pixel_codec.encode(NULL, &codestream, &nbytes, samples, sizeof samples,
+                                            &shape, uid, &error),
+                         DCB_OK);
+        assert_int_equal(pixel_codec.decode(NULL, decoded, sizeof samples, &shape, uid, codestream,
+                                            nbytes, &error),
+                         DCB_OK);
+        assert_memory_equal(decoded, samples, sizeof samples);
+        for (size_t n = 0; n + 4 < nbytes; n += 1 + nbytes / 23) {
+            /* In memory of its own, so that reading behind its end is found. */
+            uint8_t *cut = malloc(n + 1);
+            assert_non_null(cut);
+            memcpy(cut, codestream, n);
+            assert_int_equal(
+                pixel_codec.decode(NULL, decoded, sizeof samples, &shape, uid, cut, n, &error),
+                DCB_ERR_CODESTREAM);
+            assert_string_not_equal(error.message, "");
+            free(cut);
+        }
+        for (size_t i = 0; i < COUNT(others); i++) {
+            if (e == DCB_ENCODING_RLE && others[i].rows == COLUMNS)
+                continue; /* it knows no rows, only how many samples there are */
+            assert_int_equal(pixel_codec.decode(NULL, decoded,
+                                                (size_t)others[i].rows * others[i].columns *
+                                                    others[i].samples_per_pixel,
+                                                &others[i], uid, codestream, nbytes, &error),
+                             DCB_ERR_CODESTREAM);
+        }
+        free(codestream);
+    }
+}
+
 static void test_memory_runs_out(void **state)
 {
     (void)state;
@@ -283,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_there_and_back),
         cmocka_unit_test(test_fragments),
+        cmocka_unit_test(test_damaged_codestreams),
         cmocka_unit_test(test_memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
