@@ -18,6 +18,8 @@ from pydicom.sequence import Sequence
 from support.golden import OWN
 from support.judges import dciodvfy_errors
 from support.node import DCBTOOL, Node, require, run
+from support.store_scp import StoreScp, first_of
+from test_store import raw_dataset
 from test_transcode import (CLASSES, EXPLICIT, HTJ2K, IMPLICIT, JPEG_LOSSLESS, SEND, decoded, make,
                             picture, samples_of)
 
@@ -233,6 +235,31 @@ class Composite(unittest.TestCase):
             self.assertEqual(got[0x00286010].value, 2)
             self.assertNotIn(0x00291001, got)
             self.frames(node, uid, (TIMES, "hex:" + struct.pack("<2d", 0, 1).hex()), status="AA03")
+
+    def test_frames_by_move(self):
+        path = self.make_multi_frame("moved")
+        uid = str(pydicom.dcmread(path).SOPInstanceUID)
+        single = make(self.folder, "single", picture((37, 41), 0, 4095, "<u2"), 12)
+        with StoreScp(accept=first_of(EXPLICIT)) as scp, Node(
+                self.archive, "--store", self.archive, "--destination",
+                f"{{ae_title: DEST, host: 127.0.0.1, port: {scp.port}}}") as node:
+            self.store(node, path, single)
+            got = self.frames(node, uid, (SIMPLE, numbers(2, 5)))
+
+            def move(uid, *options):
+                return node.client("move", "--destination", "DEST", *options, "--key",
+                                   f"00080018={uid}", "--key", f"{SIMPLE}={numbers(2, 5)}",
+                                   "--model", "composite", "--level", "FRAME", check=False).text
+            self.assertIn("status=0000 completed=1 failed=0 warning=0", move(uid))
+            [stored] = scp.stored
+            self.assertEqual(stored.data, raw_dataset(got))
+            text = move(pydicom.dcmread(single).SOPInstanceUID)
+            self.assertRegex(text, r"status=AA01 comment=")
+            # By UID alone, where that is asked for.
+            text = node.client("move", "--destination", "DEST", "--relational", "--level", "IMAGE",
+                               "--key", f"00080018={uid}").text
+            self.assertIn("status=0000 completed=1", text)
+            self.assertEqual(len(scp.stored), 2)
 
     def test_frame_statuses(self):
         path = self.make_multi_frame("statuses")

@@ -16,6 +16,7 @@ import pydicom
 from support.golden import OWN
 from support.judges import dcentvfy_errors, dciodvfy_errors
 from support.node import DCBTOOL, Node, require, run
+from support.orthanc import Orthanc, free_port
 from test_transcode import decoded
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
@@ -71,6 +72,72 @@ class Judges(unittest.TestCase):
                                self.study, out, CT, syntax)
                     self.assertEqual(done.text.strip(), str(len(self.sources)))
                     self.check(sorted(out.glob("*.dcm")))
+
+    def test_gdcmscu(self):
+        """Neither its exit status nor what it prints is asked: GDCM 3.0.21 aborts after every
+        release, whoever the peer."""
+        require("gdcmscu")
+        port = free_port()
+        with self.node("--destination",
+                       f"{{ae_title: GDCM, host: 127.0.0.1, port: {port}}}") as node:
+            words = ("--studyroot", "--study", "--call", node.ae_title, "--aetitle", "GDCM")
+            run("gdcmscu", "--find", *words, "--key", f"20,d={self.study}",
+                "--key", "10,20=", *node.address(), check=False)
+            node.wait_for_log("operation=find .*status=0000 .*matches=1 ")
+            run("gdcmscu", "--move", *words, "--port-scp", port, "--key", f"20,d={self.study}",
+                "-o", self.out, *node.address(), check=False)
+            node.wait_for_log("operation=move .*status=0000 .*completed=8 failed=0")
+            arrived = [p for p in self.out.rglob("*") if p.is_file()]
+            self.check(arrived)
+
+    def test_orthanc_as_requester(self):
+        port = free_port()
+        with self.node("--destination",
+                       f"{{ae_title: {Orthanc.AE_TITLE}, host: 127.0.0.1, port: {port}, "
+                       "only_self: true}") as node:
+            modalities = {"node": (node.ae_title, node.port)}
+            with Orthanc(modalities, dicom_port=port) as orthanc:
+                query = orthanc.rest("modalities/node/query", {
+                    "Level": "Study", "Query": {"StudyInstanceUID": self.study}})
+                answers = orthanc.rest(f"queries/{query['ID']}/answers")
+                self.assertEqual(len(answers), 1)
+                orthanc.rest(f"queries/{query['ID']}/retrieve",
+                             {"TargetAet": Orthanc.AE_TITLE, "Synchronous": True})
+                self.check_orthanc(orthanc)
+
+    def test_orthanc_as_destination(self):
+        require("movescu")
+        with Orthanc() as orthanc, self.node(
+                "--destination", f"{{ae_title: {Orthanc.AE_TITLE}, host: 127.0.0.1, "
+                f"port: {orthanc.dicom_port}, associations: 2}}") as node:
+            run("movescu", "-S", "-aec", node.ae_title, "-aem", Orthanc.AE_TITLE, "-k",
+                "0008,0052=STUDY", "-k", f"0020,000d={self.study}", *node.address())
+            self.check_orthanc(orthanc)
+
+    def check_orthanc(self, orthanc):
+        """What it holds, its view of the attributes, and the pixels that it decodes itself."""
+        [study] = orthanc.rest("studies")
+        details = orthanc.rest(f"studies/{study}")
+        source = pydicom.dcmread(next(iter(self.sources.values())))
+        self.assertEqual(details["MainDicomTags"]["StudyInstanceUID"], self.study)
+        self.assertEqual(details["PatientMainDicomTags"]["PatientID"], source.PatientID)
+        instances = orthanc.rest("instances")
+        self.assertEqual(len(instances), len(self.sources))
+        paths = []
+        for i, instance in enumerate(instances):
+            paths.append(self.out / f"{i}.dcm")
+            paths[-1].write_bytes(orthanc.rest_bytes(f"instances/{instance}/file"))
+            served = pydicom.dcmread(paths[-1])
+            uid = str(served.SOPInstanceUID)
+            tags = orthanc.rest(f"instances/{instance}/tags?simplify")
+            self.assertEqual((tags["SOPInstanceUID"], tags["Rows"], tags["Columns"]),
+                             (uid, str(served.Rows), str(served.Columns)))
+            expected = pydicom.dcmread(self.sources[uid])
+            raw = numpy.frombuffer(orthanc.rest_bytes(f"instances/{instance}/frames/0/raw"),
+                                   expected.pixel_array.dtype)
+            numpy.testing.assert_array_equal(expected.pixel_array.ravel(),
+                                             raw[:expected.pixel_array.size])
+        self.check(paths)
 
 
 if __name__ == "__main__":
