@@ -20,6 +20,7 @@ int dcbtool_status(int argc, char **argv);
 int dcbtool_query(int argc, char **argv);
 int dcbtool_reindex(int argc, char **argv);
 int dcbtool_password(int argc, char **argv);
+int dcbtool_echo(int argc, char **argv);
 
 /* One line on standard error. Return what the program is to exit with. */
 int dcbtool_usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMMAND_NAMES "info, extract, preview, verify, pack, status, query, reindex or password"
+#define COMMAND_NAMES                                                                              \
+    "info, extract, preview, verify, pack, status, query, reindex, password or echo"
 
 static const char USAGE[] =
     "Usage: dcbtool info FILE [--json]\n"
@@ -21,6 +22,7 @@ static const char USAGE[] =
     "       dcbtool reindex (--archive DIR [--state DIR] | -c FILE)\n"
     "       dcbtool reindex URL [--token-file FILE]\n"
     "       dcbtool password NAME\n"
+    "       dcbtool echo [HOST [PORT]] [--called TITLE] [--calling TITLE] [--timeout S]\n"
     "Looks into DiCube .dcbs files, takes DICOM instances out of them, makes such files; asks a\n"
     "node how it is, and its index what there is.\n"
     "\n"
@@ -77,6 +79,13 @@ static const char USAGE[] =
     "\n"
     "password  reads a passcode from the terminal (or a line of standard input) and prints the\n"
     "          line for users_file that lets the user NAME in.\n"
+    "\n"
+    "echo      asks a node for C-ECHO: does it answer? [127.0.0.1, port 11112]\n"
+    "  --called TITLE       its AE title [DCBSCP]; this and the port come from DCBSCP_AE_TITLE "
+    "and\n"
+    "                       DCBSCP_PORT where they are set, as the node's own do\n"
+    "  --calling TITLE      ours [DCBTOOL]\n"
+    "  --timeout S          seconds for the connection and for each answer [5]\n"
     "\n"
     "  --version            print the version and exit\n"
     "  --help               print this and exit\n"
@@ -136,10 +145,11 @@ static int run(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(int argc, char **argv);
-    } COMMANDS[] = {
-        {"info", dcbtool_info},     {"extract", dcbtool_extract}, {"preview", dcbtool_preview},
-        {"verify", dcbtool_verify}, {"pack", dcbtool_pack},       {"status", dcbtool_status},
-        {"query", dcbtool_query},   {"reindex", dcbtool_reindex}, {"password", dcbtool_password}};
+    } COMMANDS[] = {{"info", dcbtool_info},         {"extract", dcbtool_extract},
+                    {"preview", dcbtool_preview},   {"verify", dcbtool_verify},
+                    {"pack", dcbtool_pack},         {"status", dcbtool_status},
+                    {"query", dcbtool_query},       {"reindex", dcbtool_reindex},
+                    {"password", dcbtool_password}, {"echo", dcbtool_echo}};
 
     if (argc < 2)
         return dcbtool_usage_error("a command is missing: " COMMAND_NAMES "; see dcbtool --help");

@@ -3,9 +3,10 @@
 #
 # Installs what Debian packages are missing to build dcbscp, to try it, or to run its tests.
 #
-#   bash scp/install_packages.sh build|try|test
+#   bash scp/install_packages.sh build|try|test|container
 #
-# "try" is build and DCMTK's command-line tools, "test" all there is. Asks dpkg first: where nothing
+# "try" is build and DCMTK's command-line tools, "test" what the tests need, "container" what
+# tests/container.sh builds and runs the image with. Asks dpkg first: where nothing
 # is missing, nothing is run and no rights are needed. apt's own output goes to $DCB_LOG, if set.
 set -euo pipefail
 
@@ -16,12 +17,15 @@ TRY="dcmtk"
 TEST="clang libclang-rt-dev llvm ccache libopenjp2-tools dicom3tools tshark python3 python3-pydicom
   python3-numpy python3-odil libgdcm-tools orthanc zstd openssl iproute2 procps mandoc
   prometheus chromium chromium-driver"
+CONTAINER="mmdebstrap buildah podman podman-compose runc netavark aardvark-dns iptables nftables
+  iproute2 python3-pydicom python3-numpy"
 
 case "${1:-}" in
   build) wanted="$BUILD" ;;
   try) wanted="$BUILD $TRY" ;;
   test) wanted="$BUILD $TRY $TEST" ;;
-  *) echo "usage: install_packages.sh build|try|test" >&2; exit 2 ;;
+  container) wanted="$CONTAINER" ;;
+  *) echo "usage: install_packages.sh build|try|test|container" >&2; exit 2 ;;
 esac
 
 fail() {

@@ -5,7 +5,7 @@
 #
 #   bash tests/run.sh [--quick] [-R REGEX]
 #
-#   --quick    one build (gcc), no sanitizers, no bare Debian roots
+#   --quick    one build (gcc), no sanitizers, no container, no bare Debian roots
 #   -R REGEX   only tests whose name matches, as ctest has it
 #
 # The builds, warnings being errors in all of them:
@@ -28,10 +28,16 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-[ "$quick" = no ] || unset DCB_BARE_ROOT
+[ "$quick" = no ] || unset DCB_BARE_ROOT DCB_CONTAINER
 [ "$quick" = no ] || export DCB_QUICK=1 # fewer rounds of crashes
 
 bash scp/install_packages.sh test
+if [ "$quick" = no ]; then
+  # Where it cannot run, the test says why.
+  [ "$(id -u)" != 0 ] || bash scp/install_packages.sh container ||
+    echo "run.sh: without these packages the container is not tested" >&2
+  export DCB_CONTAINER=1
+fi
 
 launcher=()
 if command -v ccache >/dev/null; then
@@ -110,7 +116,7 @@ echo
 echo "== Summary"
 printf '%s\n' "${results[@]}"
 if [ "$quick" = yes ]; then
-  echo "--quick: not done: clang, address, undefined and thread sanitizers, bare Debian roots"
+  echo "--quick: not done: clang, address, undefined and thread sanitizers, container, bare Debian roots"
 elif [ -z "${DCB_BARE_ROOT:-}" ]; then
   echo "not done: bare Debian roots (DCB_BARE_ROOT=1 does them)"
 fi

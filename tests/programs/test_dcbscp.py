@@ -124,6 +124,53 @@ class DcbscpTest(unittest.TestCase):
         self.assertGreater(time.monotonic() - began, 1.5)
         self.assertLess(time.monotonic() - began, 8)
 
+    def echo(self, *arguments, environment=None):
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("DCBSCP_")}
+        return subprocess.run([NODE.parent / "dcbtool", "echo", *arguments], capture_output=True,
+                              text=True, timeout=60, env={**kept, **(environment or {})})
+
+    def test_echo(self):
+        node, (address, port, *_) = self.start("--ae-title", "ARCHIVE 1")
+        asked = (
+            ((address, port, "--called", "ARCHIVE 1"), None),
+            ((), {"DCBSCP_PORT": port, "DCBSCP_AE_TITLE": "ARCHIVE 1"}),
+            (("localhost", port, "--called", "ARCHIVE 1", "--calling", "ME"), None),
+        )
+        for arguments, environment in asked:
+            told = self.echo(*arguments, environment=environment)
+            self.assertEqual((told.returncode, told.stderr), (0, ""))
+            self.assertRegex(told.stdout, rf"^ARCHIVE 1 at \S+:{port} answers, \d+\.\d ms\n$")
+        refused = self.echo(address, port)
+        self.assertEqual((refused.returncode, refused.stdout), (1, ""))
+        self.assertRegex(refused.stderr, rf"^dcbtool: 127\.0\.0\.1:{port}: .*called AE title.*\n$")
+        node.terminate()
+        self.assertEqual(node.wait(timeout=30), 0)
+        gone = self.echo(address, port)
+        self.assertEqual(gone.returncode, 1)
+        self.assertIn("refused", gone.stderr)
+
+    def test_echo_of_what_does_not_answer(self):
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            port = str(silent.getsockname()[1])
+            told = self.echo("127.0.0.1", port, "--timeout", "1")
+        self.assertEqual((told.returncode, told.stdout), (1, ""))
+        self.assertTrue(told.stderr.startswith(f"dcbtool: 127.0.0.1:{port}: "), told.stderr)
+
+    def test_echo_wrongly_asked(self):
+        for message, *arguments in (("expected a port, 1 to 65535, not \"0\"", "host", "0"),
+                                    ("expected a port", "host", "70000"),
+                                    ("a host and a port", "a", "1", "b"),
+                                    ("--timeout expects seconds", "--timeout", "0"),
+                                    ("--called expects 1 to 16 characters", "--called", " "),
+                                    ("--calling expects", "--calling", "A" * 17),
+                                    ("needs a value", "--called"),
+                                    ("unknown option", "--port", "1")):
+            told = self.echo(*arguments)
+            self.assertEqual((told.returncode, told.stdout), (2, ""), arguments)
+            self.assertIn(message, told.stderr)
+
     def test_what_systemd_is_told(self):
         address = str(self.folder / "notify")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
