@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# From a fresh checkout to a running node: installs what is missing, builds, makes a synthetic
-# sample archive and serves it until Ctrl-C.
+# From a fresh checkout to a running node: installs what is missing, builds, makes synthetic DICOM
+# files, packs them into an archive and serves it until Ctrl-C.
 #
 #   bash scp/quickstart.sh [--port N]
 set -euo pipefail
@@ -49,10 +49,21 @@ fi
 cmake --build build --target dcbscp dcbtool sample_archive >>"$log" 2>&1 ||
   fail "building failed; see $log"
 
-if [ ! -f build/sample/complete ]; then
-  step "Sample" "build/sample: CT, MR and colour ultrasound of three invented patients"
-  build/tests/sample_archive build/sample >>"$log" 2>&1 || fail "no sample archive; see $log"
-  touch build/sample/complete
+sample=build/sample/archive
+if [ ! -f build/sample/packed ]; then
+  step "Sample" "build/sample/files: CT, MR and colour ultrasound of three invented patients"
+  rm -rf build/sample && mkdir build/sample build/sample/files
+  build/tests/sample_archive build/sample/made >>"$log" 2>&1 || fail "no sample files; see $log"
+  for made in build/sample/made/*.dcbs; do
+    files=build/sample/files/$(basename "$made" .dcbs)
+    mkdir -p "$files"
+    build/bin/dcbtool extract "$made" --all --syntax explicit -o "$files" >>"$log" 2>&1 ||
+      fail "no sample files; see $log"
+  done
+  rm -r build/sample/made
+  step "Pack" "dcbtool pack build/sample/files -o $sample"
+  build/bin/dcbtool pack build/sample/files -o "$sample" || fail "packing failed"
+  touch build/sample/packed
 fi
 mkdir -p build/retrieved build/received
 
@@ -72,14 +83,14 @@ Try in another terminal:
     -k StudyDescription -k ModalitiesInStudy -k NumberOfStudyRelatedInstances 127.0.0.1 $n
   getscu -P -aec DCBSCP -k QueryRetrieveLevel=PATIENT -k PatientID=SAMPLE-CT \\
     -od $to 127.0.0.1 $n && ls $to
-  storescu -aec DCBSCP +sd 127.0.0.1 $n FOLDER    # instances of your own; kept in build/received
+  storescu -aec DCBSCP +sd 127.0.0.1 $n FOLDER    # instances of your own; packed in build/received
 
 Ctrl-C stops it.
 TEXT
   cat
 }
 
-step "Serve" "build/sample"
+step "Serve" "$sample"
 export DCBSCP_HTTP_PATIENT_DATA=true # they are invented
-exec build/bin/dcbscp --archive build/sample --store build/received --port "$port" --http-port 0 \
+exec build/bin/dcbscp --archive "$sample" --store build/received --port "$port" --http-port 0 \
   > >(trap '' INT; tell)
