@@ -261,6 +261,7 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
     ingest->folder_fd = ingest->lock_fd = -1;
     atomic_init(&ingest->next_number, 1);
     ingest__backlog_init(&ingest->backlog);
+    pthread_mutex_init(&ingest->buffers_lock, NULL);
     pthread_mutex_init(&ingest->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -298,6 +299,9 @@ void ingest_close(scp_ingest *ingest)
         close(ingest->folder_fd);
     free(ingest->folder);
     ingest__backlog_free(&ingest->backlog);
+    while (ingest->nbuffers > 0)
+        journal_buffer_free(ingest->buffers[--ingest->nbuffers]);
+    pthread_mutex_destroy(&ingest->buffers_lock);
     pthread_cond_destroy(&ingest->changed);
     pthread_mutex_destroy(&ingest->lock);
     free(ingest);

@@ -168,3 +168,24 @@ bool ingest__has_room(const scp_ingest *ingest, uint64_t nbytes)
     const uint64_t available = (uint64_t)disk.f_bavail * disk.f_frsize;
     return available >= reserve && available - reserve >= nbytes;
 }
+
+uint8_t *ingest__take_buffer(scp_ingest *ingest)
+{
+    uint8_t *buffer = NULL;
+    pthread_mutex_lock(&ingest->buffers_lock);
+    if (ingest->nbuffers > 0)
+        buffer = ingest->buffers[--ingest->nbuffers];
+    pthread_mutex_unlock(&ingest->buffers_lock);
+    return buffer != NULL ? buffer : journal_buffer();
+}
+
+void ingest__give_buffer(scp_ingest *ingest, uint8_t *buffer)
+{
+    pthread_mutex_lock(&ingest->buffers_lock);
+    if (buffer != NULL && ingest->nbuffers < BUFFERS_KEPT) {
+        ingest->buffers[ingest->nbuffers++] = buffer;
+        buffer = NULL;
+    }
+    pthread_mutex_unlock(&ingest->buffers_lock);
+    journal_buffer_free(buffer);
+}

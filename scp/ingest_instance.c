@@ -24,10 +24,9 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define HEAD_END    DCB_TAG(0x0040, 0x0281) /* after all that index records hold */
-#define PREAMBLE    128u
-#define ROOM_STEP   (16u << 20) /* a large instance looks for room this often */
-#define FIRST_BYTES (64u << 10)
+#define HEAD_END  DCB_TAG(0x0040, 0x0281) /* after all that index records hold */
+#define PREAMBLE  128u
+#define ROOM_STEP (16u << 20) /* a large instance looks for room this often */
 
 struct ingest_instance {
     scp_ingest *ingest;
@@ -35,8 +34,8 @@ struct ingest_instance {
     char transfer_syntax_uid[UL_UID_SIZE], sop_class_uid[UL_UID_SIZE];
     char sop_instance_uid[UL_UID_SIZE];
     ingest_verdict verdict; /* status 0 until something fails */
-    uint8_t *bytes;         /* the Part 10 file, or its first JOURNAL_RECORD_MAX bytes */
-    size_t nbytes, capacity, header_nbytes;
+    uint8_t *bytes; /* a journal_buffer: the Part 10 file, or its first JOURNAL_RECORD_MAX bytes */
+    size_t nbytes, header_nbytes;
     uint64_t total_nbytes;
     uint64_t number; /* 0: none yet */
     int fd;          /* of the .part; -1: all of it is in bytes */
@@ -79,8 +78,7 @@ ingest_instance *ingest_begin(scp_ingest *ingest, const ingest_request *request)
     snprintf(in->transfer_syntax_uid, UL_UID_SIZE, "%s", request->transfer_syntax_uid);
     snprintf(in->sop_class_uid, UL_UID_SIZE, "%s", request->sop_class_uid);
     snprintf(in->sop_instance_uid, UL_UID_SIZE, "%s", request->sop_instance_uid);
-    in->capacity = FIRST_BYTES;
-    in->bytes = malloc(in->capacity);
+    in->bytes = ingest__take_buffer(ingest);
     if (in->bytes == NULL) {
         free(in);
         return NULL;
@@ -132,30 +130,11 @@ static bool begin_part(ingest_instance *in)
     return write_part(in, in->bytes + PREAMBLE, in->nbytes - PREAMBLE);
 }
 
-static bool grow(ingest_instance *in, size_t nbytes)
-{
-    size_t capacity = in->capacity * 4;
-    while (capacity < in->nbytes + nbytes)
-        capacity *= 2;
-    if (capacity > JOURNAL_RECORD_MAX)
-        capacity = JOURNAL_RECORD_MAX;
-    uint8_t *grown = realloc(in->bytes, capacity);
-    if (grown == NULL) {
-        fail(in, DIMSE_OUT_OF_RESOURCES, "out of memory");
-        return false;
-    }
-    in->bytes = grown;
-    in->capacity = capacity;
-    return true;
-}
-
 void ingest_take(ingest_instance *in, const uint8_t *bytes, size_t nbytes)
 {
     if (in->verdict.status != DIMSE_SUCCESS || nbytes == 0)
         return;
     if (in->fd < 0 && nbytes <= JOURNAL_RECORD_MAX - in->nbytes) {
-        if (in->nbytes + nbytes > in->capacity && !grow(in, nbytes))
-            return;
         memcpy(in->bytes + in->nbytes, bytes, nbytes);
         in->nbytes += nbytes;
         in->total_nbytes += nbytes;
@@ -439,6 +418,6 @@ void ingest_free(ingest_instance *in)
     }
     if (in->hash != NULL)
         XXH3_freeState(in->hash);
-    free(in->bytes);
+    ingest__give_buffer(in->ingest, in->bytes);
     free(in);
 }

@@ -59,7 +59,7 @@ typedef struct segment {
 typedef struct waiter {
     struct waiter *next;
     uint64_t number, nbytes, payload_hash;
-    const void *bytes;
+    uint8_t *bytes; /* of a journal_buffer */
     int result;
     bool done;
 } waiter;
@@ -100,7 +100,7 @@ static void segment_name(char name[32], unsigned i)
 
 static int write_all(int fd, const struct iovec *parts, int nparts, uint64_t at)
 {
-    struct iovec left[3];
+    struct iovec left[GROUP_MAX];
     memcpy(left, parts, (size_t)nparts * sizeof *parts);
     for (int i = 0; i < nparts;) {
         ssize_t n = pwritev(fd, left + i, nparts - i, (off_t)at);
@@ -119,13 +119,39 @@ static int write_all(int fd, const struct iovec *parts, int nparts, uint64_t at)
     return 0;
 }
 
+uint8_t *journal_buffer(void)
+{
+    uint8_t *block = aligned_alloc(BLOCK, BLOCK + JOURNAL_RECORD_MAX);
+    return block != NULL ? block + sizeof(record_header) : NULL;
+}
+
+void journal_buffer_free(uint8_t *buffer)
+{
+    if (buffer != NULL)
+        free(buffer - sizeof(record_header));
+}
+
+/* The first block; header NULL: of a segment that holds nothing. */
+static int write_first_block(int fd, const segment_header *header)
+{
+    uint8_t *block = aligned_alloc(BLOCK, BLOCK);
+    if (block == NULL)
+        return ENOMEM;
+    memset(block, 0, BLOCK);
+    if (header != NULL)
+        memcpy(block, header, sizeof *header);
+    const struct iovec part = {block, BLOCK};
+    int result = write_all(fd, &part, 1, 0);
+    free(block);
+    return result;
+}
+
 /* Flushed, so that what the segment held before is gone. */
 static int write_segment_header(segment *s, uint64_t sequence)
 {
     segment_header header = {SEGMENT_MAGIC, sequence, 0};
     header.hash = journal_hash(&header, offsetof(segment_header, hash));
-    const struct iovec part = {&header, sizeof header};
-    int result = write_all(s->fd, &part, 1, 0);
+    int result = write_first_block(s->fd, &header);
     if (result == 0 && fdatasync(s->fd) != 0)
         result = errno;
     if (result == 0)
@@ -133,7 +159,8 @@ static int write_segment_header(segment *s, uint64_t sequence)
     return result;
 }
 
-static int write_record(ingest_journal *j, const waiter *w)
+/* The record as it goes to the disk: header, bytes, zeros up to the block's end. */
+static struct iovec make_record(const ingest_journal *j, const waiter *w)
 {
     record_header header = {.magic = RECORD_MAGIC,
                             .sequence = j->active->sequence,
@@ -141,11 +168,28 @@ static int write_record(ingest_journal *j, const waiter *w)
                             .nbytes = w->nbytes,
                             .payload_hash = w->payload_hash};
     header.hash = journal_hash(&header, offsetof(record_header, hash));
-    const struct iovec parts[] = {{&header, sizeof header},
-                                  {(void *)(uintptr_t)w->bytes, (size_t)w->nbytes}};
-    int result = write_all(j->active->fd, parts, 2, j->position);
+    const size_t used = sizeof header + (size_t)w->nbytes, whole = (size_t)round_up(used);
+    uint8_t *block = w->bytes - sizeof header;
+    memcpy(block, &header, sizeof header);
+    memset(block + used, 0, whole - used);
+    return (struct iovec){block, whole};
+}
+
+/* They stand one behind the other. */
+static int write_group(ingest_journal *j, const waiter *group)
+{
+    struct iovec parts[GROUP_MAX];
+    int n = 0;
+    uint64_t nbytes = 0;
+    for (const waiter *w = group; w != NULL; w = w->next, n++) {
+        parts[n] = make_record(j, w);
+        nbytes += parts[n].iov_len;
+    }
+    int result = write_all(j->active->fd, parts, n, j->position);
+    if (result == 0 && fdatasync(j->active->fd) != 0)
+        result = errno;
     if (result == 0)
-        j->position += round_up(sizeof header + w->nbytes);
+        j->position += nbytes;
     return result;
 }
 
@@ -208,10 +252,7 @@ static void lead(ingest_journal *j)
     waiter *group = take_group(j, &result);
     if (result == 0) {
         pthread_mutex_unlock(&j->lock);
-        for (waiter *w = group; w != NULL && result == 0; w = w->next)
-            result = write_record(j, w);
-        if (result == 0 && fdatasync(j->active->fd) != 0)
-            result = errno;
+        result = write_group(j, group);
         pthread_mutex_lock(&j->lock);
         /* What follows a damaged record would never be read. */
         if (result != 0)
@@ -224,7 +265,7 @@ static void lead(ingest_journal *j)
     }
 }
 
-int journal_write(ingest_journal *j, uint64_t number, const void *bytes, size_t nbytes)
+int journal_write(ingest_journal *j, uint64_t number, uint8_t *bytes, size_t nbytes)
 {
     waiter own = {.number = number,
                   .nbytes = nbytes,
@@ -271,9 +312,10 @@ bool journal_is_past(ingest_journal *j, uint64_t mark)
    system's own journal too, each time. */
 static int fill_segment(int fd, uint64_t nbytes)
 {
-    uint8_t *zeros = calloc(1, FILL_NBYTES);
+    uint8_t *zeros = aligned_alloc(BLOCK, FILL_NBYTES);
     if (zeros == NULL)
         return ENOMEM;
+    memset(zeros, 0, FILL_NBYTES);
     const struct iovec part = {zeros, FILL_NBYTES};
     int result = 0;
     for (uint64_t at = 0; at < nbytes && result == 0; at += FILL_NBYTES)
@@ -283,12 +325,26 @@ static int fill_segment(int fd, uint64_t nbytes)
 }
 
 /* Opens the segment that is there from before, or makes it. 0 or errno. */
+/* Past the system's cache where the file system can: what is written is not read again, and a copy
+   costs as much as all else here. */
+static int open_segment(const ingest_journal *j, const char *name)
+{
+    const int flags = O_RDWR | O_CREAT | O_CLOEXEC;
+    int fd = openat(j->folder_fd, name, flags | O_DIRECT, 0600);
+    if (fd < 0)
+        return errno == EINVAL ? openat(j->folder_fd, name, flags, 0600) : -1;
+    /* Some take the flag, and no write. A segment holds nothing here (after a replay, or new). */
+    if (write_first_block(fd, NULL) == EINVAL)
+        fcntl(fd, F_SETFL, 0);
+    return fd;
+}
+
 static int make_segment(const ingest_journal *j, unsigned i, int *out)
 {
     char name[32];
     struct stat st;
     segment_name(name, i);
-    int fd = openat(j->folder_fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int fd = open_segment(j, name);
     if (fd < 0)
         return errno;
     int result = fstat(fd, &st) == 0 ? 0 : errno;
@@ -338,11 +394,9 @@ static void checkpoint(ingest_journal *j)
     pthread_mutex_unlock(&j->lock);
     int result = syncfs(j->folder_fd) == 0 ? 0 : errno;
     /* Not to be replayed after its files went elsewhere; no need for it to reach the disk now. */
-    static const segment_header nothing;
-    const struct iovec part = {(void *)(uintptr_t)&nothing, sizeof nothing};
     for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
         if (full[i])
-            result = write_all(j->segments[i].fd, &part, 1, 0);
+            result = write_first_block(j->segments[i].fd, NULL);
     }
     if (result != 0)
         log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(result)));

@@ -45,8 +45,13 @@ int journal_open(ingest_journal **out, int folder_fd, scp_error *error);
 /* Makes the files durable and empties the segments. */
 void journal_close(ingest_journal *journal);
 /* 0, or an errno value: then the record may or may not come back at a replay. The record's file
-   must have been written before. */
-int journal_write(ingest_journal *journal, uint64_t number, const void *bytes, size_t nbytes);
+   must have been written before. bytes are a journal_buffer's, from its beginning. */
+int journal_write(ingest_journal *journal, uint64_t number, uint8_t *bytes, size_t nbytes);
+
+/* Room for JOURNAL_RECORD_MAX bytes, which goes to the disk without a copy: the journal's own
+   header and padding have their place before and behind. NULL: out of memory. */
+uint8_t *journal_buffer(void);
+void journal_buffer_free(uint8_t *buffer);
 
 /* All that was written before the mark was taken is gone from the disk once the journal is past it.
  */

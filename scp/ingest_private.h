@@ -44,6 +44,7 @@ typedef struct ingest_retired {
     size_t n, capacity;
 } ingest_retired;
 
+#define BUFFERS_KEPT    16
 #define BACKLOG_BUCKETS 1024u
 
 /* The series that wait to be packed. */
@@ -75,6 +76,11 @@ struct scp_ingest {
     int folder_fd, lock_fd;
     ingest_journal *journal; /* NULL: durability is async */
     atomic_uint_fast64_t next_number;
+
+    pthread_mutex_t buffers_lock;   /* the two below */
+    uint8_t *buffers[BUFFERS_KEPT]; /* journal_buffers that nobody uses: their memory is there */
+    uint32_t nbuffers;
+
     ingest_backlog backlog;
     ingest_retired retired; /* the packer's */
 
@@ -108,6 +114,10 @@ typedef enum ingest_file_state { INGEST_WHOLE, INGEST_TORN, INGEST_UNREADABLE } 
 ingest_file_state ingest__check_file(const char *path, file_stamp *stamp);
 /* False where less than the reserve, beside nbytes, is free. */
 bool ingest__has_room(const scp_ingest *ingest, uint64_t nbytes);
+
+/* A journal_buffer; NULL: out of memory. */
+uint8_t *ingest__take_buffer(scp_ingest *ingest);
+void ingest__give_buffer(scp_ingest *ingest, uint8_t *buffer);
 
 /* ---- ingest_pending.c ---- */
 
