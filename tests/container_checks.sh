@@ -58,7 +58,10 @@ start_clients() { # NETWORK: also the viewer, where instances may be moved to
   for id in $(podman ps -q); do wait_for "name of the viewer in $id" knows "$id" viewer; done
 }
 client() { podman exec clients "$@"; }
-reach() { wait_for "name of $1" knows clients "$1"; }
+reach() { # HOST: the clients know the host, and the node its viewer
+  wait_for "name of $1" knows clients "$1"
+  [ "$1" != node ] || wait_for "name of the viewer" knows "$node" viewer
+}
 
 # found HOST UID: how many instances the study has; 0 where it is not found.
 found() {

@@ -174,8 +174,9 @@ class ConformanceTest(unittest.TestCase):
             _, connection = associate(node.address, "DCBSCP", echo, hold=True)
             with connection:
                 self.assertEqual(associate(node.address, "DCBSCP", echo).rejected, (2, 3, 2))
-        texts = source(SCP / "negotiation.c") + source(SCP / "association.c") + source(
-            SCP / "ul_request.cc")
+        with Node("--access", "{addresses: [192.0.2.1], allow: all}") as node:
+            self.assertEqual(associate(node.address, "DCBSCP", echo).rejected, (1, 1, 3))
+        texts = "".join(source(path) for pattern in ("*.c", "*.cc") for path in SCP.glob(pattern))
         for row in self.tables["result"]:
             self.assertIn(row[3], texts, "the log's words for a rejection")
 
@@ -220,7 +221,8 @@ class ConformanceTest(unittest.TestCase):
         self.assertEqual(rows, {name: defaults.get(name) for name in rows},
                          "defaults in section 4.4")
         timers = {name for name in defaults if name.endswith("_timeout_s")}
-        self.assertLessEqual(timers, set(rows), "section 4.4 has every timer")
+        timers |= {name for name in defaults if name.startswith("max_")}
+        self.assertLessEqual(timers, set(rows), "section 4.4 has every timer and limit")
 
     def test_character_sets(self):
         sets = source(READER / "charset_sets.c")
