@@ -21,7 +21,7 @@ from support.node import DCBTOOL, Node, require, run
 from support.store_scp import StoreScp, first_of
 from test_store import raw_dataset
 from test_transcode import (CLASSES, EXPLICIT, HTJ2K, IMPLICIT, JPEG_LOSSLESS, SEND, decoded, make,
-                            picture, samples_of)
+                            picture, samples_of, spooled)
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 PHANTOM = OWN / "ct_phantom_small"
@@ -41,7 +41,7 @@ class Composite(unittest.TestCase):
         self.archive.mkdir()
 
     def node(self):
-        return Node(self.archive, "--store", self.archive)
+        return Node(self.archive, "--store", self.archive, "-c", spooled(self.folder))
 
     def get(self, node, *options, model="composite", level="IMAGE", syntax=EXPLICIT, check=True):
         out = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
@@ -241,7 +241,7 @@ class Composite(unittest.TestCase):
         uid = str(pydicom.dcmread(path).SOPInstanceUID)
         single = make(self.folder, "single", picture((37, 41), 0, 4095, "<u2"), 12)
         with StoreScp(accept=first_of(EXPLICIT)) as scp, Node(
-                self.archive, "--store", self.archive, "--destination",
+                self.archive, "--store", self.archive, "-c", spooled(self.folder), "--destination",
                 f"{{ae_title: DEST, host: 127.0.0.1, port: {scp.port}}}") as node:
             self.store(node, path, single)
             got = self.frames(node, uid, (SIMPLE, numbers(2, 5)))

@@ -164,6 +164,14 @@ def decoded(path, folder):
     return samples_of(raw)
 
 
+def spooled(folder):
+    """A configuration with which instances stay in the spool, however slow the machine is: they are
+    packed on demand only."""
+    conf = folder / "spooled.yaml"
+    conf.write_text("pack_after_s: 0\n")
+    return conf
+
+
 class Transcode(unittest.TestCase):
     def setUp(self):
         require("storescu", "dcmcrle", "dcmcjpeg", "dcmcjpls", "gdcmconv", "opj_decompress")
@@ -192,7 +200,7 @@ class Transcode(unittest.TestCase):
 
     def node(self):
         archive = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
-        return Node(archive, "--store", archive)
+        return Node(archive, "--store", archive, "-c", spooled(self.folder))
 
     def assert_same_elements(self, source, served, but=()):
         ours = pydicom.dcmread(served)
