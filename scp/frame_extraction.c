@@ -6,6 +6,7 @@
  * them with certainty is refused, with the status of PS3.4 Y.4.1.1.4 that says why.
  */
 
+#include "frame_vectors.h"
 #include "instance_part.h"
 
 #include <math.h>
@@ -15,17 +16,15 @@
 #include <time.h>
 #include <xxhash.h>
 
-#define TAG_NUMBER_OF_FRAMES     DCB_TAG(0x0028, 0x0008)
-#define TAG_INCREMENT_POINTER    DCB_TAG(0x0028, 0x0009)
-#define TAG_FRAME_TIME           DCB_TAG(0x0018, 0x1063)
-#define TAG_FRAME_TIME_VECTOR    DCB_TAG(0x0018, 0x1065)
-#define TAG_REPRESENTATIVE_FRAME DCB_TAG(0x0028, 0x6010)
-#define TAG_FRAME_EXTRACTION     DCB_TAG(0x0008, 0x1164)
-#define TAG_MULTI_FRAME_SOURCE   DCB_TAG(0x0008, 0x1167)
-#define TAG_CONTRIBUTING         DCB_TAG(0x0018, 0xA001)
-#define TAG_PURPOSE_CODE         DCB_TAG(0x0040, 0xA170)
-#define TAG_PER_FRAME_GROUPS     DCB_TAG(0x5200, 0x9230)
-#define TAG_DIMENSION_TYPE       DCB_TAG(0x0020, 0x9311)
+#define TAG_NUMBER_OF_FRAMES   DCB_TAG(0x0028, 0x0008)
+#define TAG_INCREMENT_POINTER  DCB_TAG(0x0028, 0x0009)
+#define TAG_FRAME_TIME         DCB_TAG(0x0018, 0x1063)
+#define TAG_FRAME_TIME_VECTOR  DCB_TAG(0x0018, 0x1065)
+#define TAG_FRAME_EXTRACTION   DCB_TAG(0x0008, 0x1164)
+#define TAG_MULTI_FRAME_SOURCE DCB_TAG(0x0008, 0x1167)
+#define TAG_CONTRIBUTING       DCB_TAG(0x0018, 0xA001)
+#define TAG_PURPOSE_CODE       DCB_TAG(0x0040, 0xA170)
+#define TAG_DIMENSION_TYPE     DCB_TAG(0x0020, 0x9311)
 
 typedef struct extraction {
     const scp_query *query;
@@ -174,78 +173,6 @@ static bool choose_frames(instance_part *out, extraction *e)
     return true;
 }
 
-/* ---- What the frames are described by ---- */
-
-/* Attributes with a value for each frame, which Frame Increment Pointer names. */
-static bool cut_vectors(extraction *e)
-{
-    const dcb_element *pointer = dcb_dataset_find(e->head, TAG_INCREMENT_POINTER);
-    for (uint32_t at = 0; pointer != NULL && pointer->value != NULL && at + 4 <= pointer->nbytes;
-         at += 4) {
-        const uint8_t *p = pointer->value + at;
-        const uint32_t tag = DCB_TAG(p[0] | p[1] << 8, p[2] | p[3] << 8);
-        const dcb_element *vector = dcb_dataset_find(e->head, tag);
-        if (vector == NULL || vector->vr != DCB_VR('U', 'S'))
-            continue;
-        if (vector->nbytes != 2 * e->nsource)
-            return false;
-        uint8_t *cut = malloc(2 * (size_t)e->nframes);
-        if (cut == NULL)
-            return false;
-        for (uint32_t i = 0; i < e->nframes; i++)
-            memcpy(cut + 2 * (size_t)i, vector->value + 2 * (size_t)e->frames[i], 2);
-        const bool good = dcb_dataset_put(e->head, tag, DCB_VR('U', 'S'), cut,
-                                          2 * (size_t)e->nframes, NULL) == DCB_OK;
-        free(cut);
-        if (!good)
-            return false;
-        pointer = dcb_dataset_find(e->head, TAG_INCREMENT_POINTER);
-    }
-    return true;
-}
-
-static bool cut_groups(extraction *e)
-{
-    const dcb_element *groups = dcb_dataset_find(e->head, TAG_PER_FRAME_GROUPS);
-    if (groups == NULL)
-        return true;
-    if (groups->nitems != e->nsource)
-        return false;
-    dcb_dataset **items = calloc(e->nframes, sizeof(dcb_dataset *));
-    if (items == NULL)
-        return false;
-    for (uint32_t i = 0; i < e->nframes; i++)
-        items[i] = groups->items[e->frames[i]];
-    const dcb_element cut = {
-        .tag = TAG_PER_FRAME_GROUPS, .vr = DCB_VR('S', 'Q'), .nitems = e->nframes, .items = items};
-    /* It copies what is in place before it takes it out. */
-    dcb_dataset *holder = NULL;
-    bool good = dcb_dataset_create(&holder, NULL) == DCB_OK &&
-                dcb_dataset_put_element(holder, &cut, NULL) == DCB_OK &&
-                dcb_dataset_put_element(e->head, dcb_dataset_find(holder, TAG_PER_FRAME_GROUPS),
-                                        NULL) == DCB_OK;
-    dcb_dataset_close(holder);
-    free(items);
-    return good;
-}
-
-/* A number of a frame that may be gone. */
-static void cut_representative(extraction *e)
-{
-    const dcb_element *element = dcb_dataset_find(e->head, TAG_REPRESENTATIVE_FRAME);
-    if (element == NULL || element->nbytes != 2)
-        return;
-    const uint32_t number = (uint32_t)(element->value[0] | element->value[1] << 8);
-    for (uint32_t i = 0; i < e->nframes; i++) {
-        const uint8_t now[2] = {(uint8_t)(i + 1), (uint8_t)((i + 1) >> 8)};
-        if (e->frames[i] + 1 == number) {
-            dcb_dataset_put(e->head, TAG_REPRESENTATIVE_FRAME, DCB_VR('U', 'S'), now, 2, NULL);
-            return;
-        }
-    }
-    dcb_dataset_remove(e->head, TAG_REPRESENTATIVE_FRAME);
-}
-
 /* Nobody knows which of them tell of frames (PS3.4 Y.3.3). */
 static void remove_private(dcb_dataset *dataset)
 {
@@ -339,10 +266,9 @@ static bool describe(extraction *e, const char *source_uid)
     make_uid(uid, e, source_uid);
     snprintf(number, sizeof number, "%u", (unsigned)e->nframes);
     remove_private(e->head);
-    cut_representative(e);
     dcb_dataset_remove(e->head, DCB_TAG(0x7FE0, 0x0001)); /* Extended Offset Table, lengths */
     dcb_dataset_remove(e->head, DCB_TAG(0x7FE0, 0x0002));
-    return write_times(e) && cut_vectors(e) && cut_groups(e) &&
+    return frame_vectors_cut(e->head, e->frames, e->nframes, e->nsource) && write_times(e) &&
            put_text(e->head, TAG_SOP_INSTANCE_UID, "UI", uid) &&
            put_text(e->head, TAG_NUMBER_OF_FRAMES, "IS", number) && add_extraction(e, source_uid) &&
            add_equipment(e);

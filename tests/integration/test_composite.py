@@ -218,8 +218,13 @@ class Composite(unittest.TestCase):
             group.FrameContentSequence = Sequence([content])
             groups.append(group)
         dataset.PerFrameFunctionalGroupsSequence = Sequence(groups)
-        dataset.add_new(0x00280009, "AT", 0x00540080)  # Slice Vector
+        # Slice Vector and Slice Location Vector tell frames apart; angles come beside them.
+        dataset.add_new(0x00280009, "AT", [0x00540080, 0x00182005])
         dataset.add_new(0x00540080, "US", [7, 8, 9])
+        dataset.add_new(0x00182005, "DS", ["1.5", "2.50", "-3"])
+        dataset.add_new(0x00181520, "DS", ["0", "10", "20"])
+        dataset.add_new(0x00181521, "DS", "5")  # one for all
+        dataset.add_new(0x00286020, "US", 2)
         dataset.add_new(0x00286010, "US", 3)
         dataset.add_new(0x00290010, "LO", "PRIVATE")
         dataset.add_new(0x00291001, "LO", "frame 2")
@@ -232,6 +237,10 @@ class Composite(unittest.TestCase):
             self.assertEqual([g.FrameContentSequence[0].FrameAcquisitionNumber
                               for g in got.PerFrameFunctionalGroupsSequence], [1, 3])
             self.assertEqual(list(got[0x00540080].value), [7, 9])
+            self.assertEqual([str(v) for v in got[0x00182005].value], ["1.5", "-3"])
+            self.assertEqual([str(v) for v in got[0x00181520].value], ["0", "20"])
+            self.assertEqual(got[0x00181521].value, 5)
+            self.assertNotIn(0x00286020, got)
             self.assertEqual(got[0x00286010].value, 2)
             self.assertNotIn(0x00291001, got)
             self.frames(node, uid, (TIMES, "hex:" + struct.pack("<2d", 0, 1).hex()), status="AA03")
@@ -269,8 +278,15 @@ class Composite(unittest.TestCase):
         dataset = pydicom.dcmread(odd)
         dataset.PerFrameFunctionalGroupsSequence = Sequence([Dataset()])
         dataset.save_as(odd)
+        short = self.make_multi_frame("short")
+        dataset_short = pydicom.dcmread(short)
+        dataset_short.add_new(0x00280009, "AT", 0x00182005)
+        dataset_short.add_new(0x00182005, "DS", ["1", "2"])
+        dataset_short.save_as(short)
         with self.node() as node:
-            self.store(node, path, single, odd)
+            self.store(node, path, single, odd, short)
+            self.frames(node, str(dataset_short.SOPInstanceUID), (SIMPLE, numbers(1)),
+                        status="AA02")
             self.frames(node, uid, (SIMPLE, numbers(7)), status="AA00")
             self.frames(node, uid, (RANGES, numbers(7, 9, 1)), status="AA00")
             self.frames(node, "1.2.3", (SIMPLE, numbers(1)), status="AA00")
