@@ -13,6 +13,7 @@
 #   build-asan   clang, address and undefined   all tests
 #   build-tsan   clang, thread                  units, network, node, C-GET, C-FIND
 #
+# The container image is built and run beside the first build's tests, as root (tests/container.sh).
 # DCB_BARE_ROOT=1 also builds and tests in bare Debian 12 and 13 roots (as root; takes minutes).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,7 +25,7 @@ while [ $# -gt 0 ]; do
     --quick) quick=yes ;;
     -R) [ $# -ge 2 ] || { echo "run.sh: -R needs a regular expression" >&2; exit 2; }
         select=(-R "$2"); shift ;;
-    *) sed -n '3,17s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '3,18s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
   shift
 done

@@ -135,6 +135,16 @@ class InstallationTest(unittest.TestCase):
         self.assertEqual(rated.returncode, 0, rated.stdout + rated.stderr)
         self.assertRegex(rated.stdout, r"Overall exposure level for dcbscp\.service: [01]\.\d")
 
+    @unittest.skipIf(shutil.which("promtool") is None, "needs promtool (prometheus)")
+    def test_the_container_s_prometheus_is_told_well(self):
+        token = self.prefix / "token"
+        token.write_text("x")
+        config = self.prefix / "prometheus.yaml"
+        config.write_text((SOURCE / "docker" / "prometheus.yaml").read_text()
+                          .replace("/run/http-token", str(token)))
+        done = run("promtool", "check", "config", config)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
     def test_its_user_is_made(self):
         text = (self.prefix / "lib/sysusers.d/dcbscp.conf").read_text()
         self.assertRegex(text, r"(?m)^u dcbscp - ")
