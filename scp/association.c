@@ -15,6 +15,7 @@
 #include "negotiation.h"
 #include "node.h"
 #include "sop_classes.h"
+#include "titles.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -397,7 +398,8 @@ static bool answer_request(association *a, const char *full)
         full != NULL || identify(a, &who); /* where there is no room it costs nothing */
     decide_access(a);
     const negotiation_policy policy = {
-        .ae_title = a->setting.node->options->ae_title,
+        .ae_title = a->options->check_called_ae_title ? a->setting.node->options->ae_title
+                                                      : a->request->called_ae_title,
         .get_without_role = a->options->get_without_role,
         .store = a->setting.node->ingest != NULL,
         .store_unknown = a->options->store_unknown_sop_classes,
@@ -501,6 +503,8 @@ association *association_create(const association_setting *setting, ul_associati
     a->number = number;
     pthread_mutex_init(&a->lock, NULL);
     look_at_settings(a);
+    const scp_node *called = titles_find(setting->node, a->request->called_ae_title);
+    a->setting.node = called != NULL ? called : setting->node;
     return a;
 }
 

@@ -25,6 +25,7 @@
 #include "server.h"
 #include "service.h"
 #include "supervisor.h"
+#include "titles.h"
 #include "ul.h"
 
 #include <dirent.h>
@@ -118,6 +119,7 @@ typedef struct node_parts {
     dcb_cache *cache;
     scp_node node;
     scp_archive *archive;
+    scp_titles *titles;
     scp_server *server;
     http_server *http; /* NULL: off */
 } node_parts;
@@ -172,12 +174,21 @@ static int start_reading(node_parts *parts, const scp_options *options, scp_erro
     return 0;
 }
 
+/* One of its AE titles does. */
+static bool takes_instances(const scp_options *options)
+{
+    bool takes = options->store != NULL;
+    for (uint32_t i = 0; i < options->ntitles; i++)
+        takes = takes || options->titles[i].store != NULL;
+    return takes;
+}
+
 static int start(node_parts *parts, const scp_options *options, scp_error *error)
 {
     static const service *const SERVICES[] = {&service_echo, &service_find, &service_get,
                                               &service_move, &service_store};
     const size_t nservices =
-        sizeof SERVICES / sizeof SERVICES[0] - (options->store == NULL ? 1 : 0);
+        sizeof SERVICES / sizeof SERVICES[0] - (takes_instances(options) ? 0 : 1);
     parts->node.options = options;
     if (check_archives(options, error) != 0 || ul_global_init(error) != 0 ||
         security_open(&parts->node.tls, options, error) != 0 || dictionary_load(error) != 0 ||
@@ -199,6 +210,8 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
     if (options->store != NULL && ingest_open(&parts->node.ingest, options, parts->node.index,
                                               parts->node.series, error) != 0)
         return -1;
+    if (titles_start(&parts->titles, &parts->node, error) != 0)
+        return -1;
     if (server_start(&parts->server, &parts->node, SERVICES, nservices, error) != 0)
         return -1;
     http_server_ready(parts->http, server_port(parts->server), parts->archive);
@@ -214,6 +227,7 @@ static void stop_all(node_parts *parts)
         server_stop(parts->server, settings_look(&view, parts->node.settings)->shutdown_timeout_s);
     settings_drop(&view);
     http_server_close(parts->http);
+    titles_stop(parts->titles);
     ingest_close(parts->node.ingest);
     if (parts->archive != NULL)
         archive_stop(parts->archive);

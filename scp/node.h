@@ -22,10 +22,11 @@ typedef struct scp_node {
     scp_settings *settings;     /* in force now, of those that reload; NULL: these */
     scp_index *index;
     series_pool *series;
-    ahead_pool *ahead;  /* NULL: none */
-    scp_ingest *ingest; /* NULL: nothing is stored */
-    ul_tls *tls;        /* NULL: neither accepted nor asked for */
-    scp_users *users;   /* NULL: user identity is off */
+    ahead_pool *ahead;           /* NULL: none */
+    scp_ingest *ingest;          /* NULL: nothing is stored */
+    ul_tls *tls;                 /* NULL: neither accepted nor asked for */
+    scp_users *users;            /* NULL: user identity is off */
+    const struct scp_node *next; /* another AE title of the same port: titles.h; NULL: none */
 } scp_node;
 
 #endif

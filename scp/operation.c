@@ -250,7 +250,7 @@ static void log_operation(const association *a, const operation *op, double star
 
 static void *start(association *a, const service *kind, const ul_context *context)
 {
-    const service_peer peer = {a->number, a->request, a->options};
+    const service_peer peer = {a->number, a->request, a->options, &a->access};
     const bool held = kind->take == NULL && dimse_has_data_set(&a->message.command);
     const service_request request = {
         .command = &a->message.command,

@@ -73,6 +73,17 @@ static const option_row ACCESS_ROWS[] = {
 static const option_record ACCESS_RULE = {sizeof(STRUCT), ACCESS_ROWS, COUNT(ACCESS_ROWS)};
 #undef STRUCT
 
+#define STRUCT scp_title
+static const option_row TITLE_ROWS[] = {
+    {"ae_title", VALUE(KIND_AE_TITLE, ae_title), NULL, NO_FLAG, OPTION_REQUIRED | OPTION_UNIQUE,
+     "the title"},
+    {"archives", LIST(KIND_FOLDER, archives, narchives), NULL, NO_FLAG, 0, "what it serves"},
+    {"store", VALUE(KIND_FOLDER, store), NULL, NO_FLAG, 0, "where it keeps what it takes in"},
+    {"state_dir", VALUE(KIND_FOLDER, state_dir), NULL, NO_FLAG, 0, "where its index is kept"},
+};
+static const option_record TITLE = {sizeof(STRUCT), TITLE_ROWS, COUNT(TITLE_ROWS)};
+#undef STRUCT
+
 /* ---- Settings -------------------------------------------------------------------------------- */
 
 #define STRUCT scp_options
@@ -86,6 +97,12 @@ const option_row OPTION_ROWS[] = {
     {"port", NUMBER(port, 0, 65535), "11112", FLAG("port", "N"), 0, "port; 0 for any free one"},
     {"ae_title", VALUE(KIND_AE_TITLE, ae_title), "DCBSCP", FLAG("ae-title", "NAME"), 0,
      "the node's application entity title"},
+    {"check_called_ae_title", VALUE(KIND_SWITCH, check_called_ae_title), "true", NO_FLAG,
+     OPTION_RELOADS, "false: callers of any other AE title get ae_title"},
+    {"titles", RECORDS(titles, ntitles, &TITLE), NULL, FLAG("title", "RECORD"), 0,
+     "another AE title with an archive of its own: {ae_title: NAME, archives: [DIR], store: DIR}; "
+     "may "
+     "be repeated"},
     {"access", RECORDS(access, naccess, &ACCESS_RULE), NULL, FLAG("access", "RECORD"),
      OPTION_RELOADS,
      "who may do what, the first that matches: {calling: NAME, addresses: CIDR, allow: [echo, "

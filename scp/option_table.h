@@ -8,4 +8,7 @@
 extern const option_row OPTION_ROWS[];
 extern const size_t OPTION_NROWS;
 
+/* Of settings that all sources have given, what follows: see options_derive.c. */
+int options_derive(scp_options *options, scp_error *error);
+
 #endif

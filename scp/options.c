@@ -283,27 +283,6 @@ static int apply_command_line(scp_options *options, const command_line *line,
 
 /* ---- All of it ------------------------------------------------------------------------------- */
 
-static bool is_within(const char *path, const char *folder)
-{
-    const size_t n = strlen(folder);
-    return strncmp(path, folder, n) == 0 && (path[n] == '\0' || path[n] == '/' || n == 1);
-}
-
-/* What is taken in is served: the store is an archive, where it is not within one. */
-static int add_store(scp_options *options, scp_error *error)
-{
-    if (options->store == NULL)
-        return 0;
-    for (uint32_t i = 0; i < options->narchives; i++) {
-        if (is_within(options->store, options->archives[i]))
-            return 0;
-    }
-    const option_source source = {"store", false, "/"};
-    const config_value value = {.kind = CONFIG_TEXT, .text = options->store};
-    return option_set(options, option_find(OPTION_ROWS, OPTION_NROWS, "archives"), &value, &source,
-                      error);
-}
-
 static int resolve(scp_options *options, const command_line *line, const char *working_folder,
                    scp_error *error)
 {
@@ -316,16 +295,9 @@ static int resolve(scp_options *options, const command_line *line, const char *w
     if (file != NULL && read_file(options, file, working_folder, error) != 0)
         return -1;
     if (read_environment(options, working_folder, error) != 0 ||
-        apply_command_line(options, line, working_folder, error) != 0 ||
-        add_store(options, error) != 0)
+        apply_command_line(options, line, working_folder, error) != 0)
         return -1;
-    if (options->narchives == 0)
-        return scp_fail(error, "no archive given: name a folder of .dcbs files with --archive DIR, "
-                               "in DCBSCP_ARCHIVES, or with `archives:` in the configuration file "
-                               "(-c FILE)");
-    if (options->state_dir == NULL)
-        options->state_dir = option_absolute_path(options->archives[0], ".dcbscp");
-    return options->state_dir != NULL ? 0 : scp_fail(error, "out of memory");
+    return options_derive(options, error);
 }
 
 int options_parse(scp_options *out, options_action *action, int argc, char **argv, scp_error *error)

@@ -45,6 +45,15 @@ typedef struct scp_destination {
 
 #define OPTIONS_MOST_ASSOCIATIONS 10000
 
+/* Another AE title on the same port, with an archive of its own. */
+typedef struct scp_title {
+    char *ae_title;
+    char **archives; /* the store among them */
+    uint32_t narchives;
+    char *store;     /* NULL: it takes nothing in */
+    char *state_dir; /* a folder in the node's own one unless set */
+} scp_title;
+
 /* What a caller may ask for. */
 enum access_right {
     ACCESS_ECHO = 1,
@@ -82,6 +91,9 @@ typedef struct scp_options {
     char *bind_address;
     uint32_t port;
     char *ae_title;
+    bool check_called_ae_title; /* false: whoever is called, it is us */
+    scp_title *titles;
+    uint32_t ntitles;
     scp_access_rule *access; /* the first that matches decides */
     uint32_t naccess;
     log_level log_level;
@@ -122,7 +134,7 @@ typedef struct scp_options {
     ul_tls_client_certificates tls_client_certificates;
     identity_mode user_identity;
     char *users_file; /* absolute; NULL: none */
-    char **origins; /* where each setting came from, in the table's order; NULL: its default */
+    char **origins;   /* where each setting came from, in the table's order; NULL: its default */
 } scp_options;
 
 /* What the command line asked for besides running. */

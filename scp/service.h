@@ -15,14 +15,16 @@
 #include "dimse_message.h"
 #include "dimse_status.h"
 
-typedef struct scp_options scp_options; /* options.h */
-typedef struct scp_node scp_node;       /* the archive and settings that services share: node.h */
+typedef struct scp_options scp_options;         /* options.h */
+typedef struct access_decision access_decision; /* access.h */
+typedef struct scp_node scp_node; /* the archive and settings that services share: node.h */
 
 /* What the association tells a service about itself. Lives as long as the operation. */
 typedef struct service_peer {
     uint32_t association_number;
     const ul_request *request;  /* peer, AE titles and the answered presentation contexts */
     const scp_options *options; /* as they are now: others than at the node's start after SIGHUP */
+    const access_decision *access; /* what the caller has a right to, by these */
 } service_peer;
 
 /* Valid during start only: the next message overwrites it. */

@@ -8,6 +8,8 @@
  * a requester that receives on the same thread then looks at its own listener (DCMTK's movescu
  * would do so a second later).
  */
+#include "access.h"
+#include "node.h"
 #include "retrieve.h"
 #include "service.h"
 #include "steady_clock.h"
@@ -45,9 +47,9 @@ static const scp_destination *find_destination(const scp_options *options, const
 }
 
 static void set_target(store_target *target, const scp_destination *destination,
-                       const scp_options *options, const service_peer *peer,
-                       const dimse_command *request)
+                       const scp_node *node, const service_peer *peer, const dimse_command *request)
 {
+    const scp_options *options = peer->options;
     const bool is_peer = strcmp(destination->host, DESTINATION_PEER) == 0;
     *target = (store_target){
         .port = (uint16_t)destination->port,
@@ -60,23 +62,27 @@ static void set_target(store_target *target, const scp_destination *destination,
     snprintf(target->host, sizeof target->host, "%s",
              is_peer ? peer->request->peer_address : destination->host);
     snprintf(target->called_ae_title, sizeof target->called_ae_title, "%s", destination->ae_title);
-    snprintf(target->calling_ae_title, sizeof target->calling_ae_title, "%s", options->ae_title);
+    snprintf(target->calling_ae_title, sizeof target->calling_ae_title, "%s",
+             node->options->ae_title);
     snprintf(target->originator_ae_title, sizeof target->originator_ae_title, "%s",
              peer->request->calling_ae_title);
 }
 
 /* False with the fault. */
-static bool choose_destination(move_operation *op, const scp_options *options,
-                               const service_peer *peer, const dimse_command *request)
+static bool choose_destination(move_operation *op, const scp_node *node, const service_peer *peer,
+                               const dimse_command *request)
 {
     query_fault *fault = &op->retrieve.fault;
-    const scp_destination *found = find_destination(options, request->move_destination);
+    const scp_destination *found = find_destination(peer->options, request->move_destination);
     if (found == NULL)
         return query_fail(fault, DIMSE_MOVE_DESTINATION_UNKNOWN, 0,
                           "%.16s is not a configured destination", request->move_destination);
     if (found->only_self && strcmp(peer->request->calling_ae_title, found->ae_title) != 0)
         return query_fail(fault, DIMSE_MOVE_DESTINATION_UNKNOWN, 0,
                           "%.16s is sent to only at its own request", found->ae_title);
+    if (!access_may_send_to(peer->access, found->ae_title))
+        return query_fail(fault, DIMSE_NOT_AUTHORIZED, 0, "no right to send to %.16s by %s",
+                          found->ae_title, peer->access->text);
     op->setting = (suboperations_setting){
         .links = &store_link_network,
         .nassociations = found->associations,
@@ -85,7 +91,7 @@ static bool choose_destination(move_operation *op, const scp_options *options,
         .prefer = (const char *const *)found->prefer,
         .nprefer = found->nprefer,
     };
-    set_target(&op->setting.target, found, options, peer, request);
+    set_target(&op->setting.target, found, node, peer, request);
     return true;
 }
 
@@ -97,12 +103,11 @@ static void *move_start(const scp_node *node, const service_peer *peer,
     move_operation *op = calloc(1, sizeof *op);
     if (op == NULL)
         return NULL;
-    const scp_options *options = peer->options;
-    op->keep_alive_ms = (int64_t)options->pending_interval_s * 1000;
+    op->keep_alive_ms = (int64_t)peer->options->pending_interval_s * 1000;
     op->responded_ms = steady_clock_ms() - CHANGE_MS; /* the first one need not wait */
     retrieve_begin(&op->retrieve, "move", node, peer, request);
     if (op->retrieve.fault.status == 0)
-        choose_destination(op, options, peer, request->command);
+        choose_destination(op, node, peer, request->command);
     return op;
 }
 

@@ -34,6 +34,7 @@ int fixture_prepare(void **state)
         .idle_timeout_s = 60,
         .io_timeout_s = 20,
         .get_without_role = true,
+        .check_called_ae_title = true,
     };
     f->node.options = &f->options;
     f->client = (client_options){.host = "127.0.0.1",

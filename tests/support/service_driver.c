@@ -2,6 +2,7 @@
 /* service_driver.c - see service_driver.h. */
 #include "service_driver.h"
 
+#include "access.h"
 #include "ahead.h"
 #include "dataset_text.h"
 #include "dictionary.h"
@@ -110,7 +111,9 @@ void test_run_start(test_run *run, const test_archive *archive, const service *k
     require(query_syntax(&syntax, transfer_syntax), "syntax", transfer_syntax);
     size_t nbytes = 0;
     uint8_t *bytes = identifier != NULL ? dataset_text_encode(&nbytes, identifier, syntax) : NULL;
-    const service_peer peer = {5, contexts != NULL ? contexts : &none, archive->node.options};
+    static const access_decision everything = {.rights = ACCESS_ALL};
+    const service_peer peer = {5, contexts != NULL ? contexts : &none, archive->node.options,
+                               &everything};
     const service_request request = {.command = &run->request,
                                      .context_id = 1,
                                      .transfer_syntax_uid = transfer_syntax,

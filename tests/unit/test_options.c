@@ -351,6 +351,50 @@ static void destinations(void **state)
     options_free(&options);
 }
 
+static void titles(void **state)
+{
+    (void)state;
+    write_file("archives: [/a]\nstore: /a/in\n"
+               "titles:\n  - {ae_title: R-1, archives: [r, /s], store: /s/in}\n"
+               "  - {ae_title: 'A/..', store: /t, state_dir: /state}\n");
+    scp_options options;
+    parse_well(&options, "-c @");
+    char expected[64];
+    snprintf(expected, sizeof expected, "%s/r", folder);
+    assert_int_equal(options.ntitles, 2);
+    assert_string_equal(options.titles[0].archives[0], expected);
+    assert_int_equal(options.titles[0].narchives, 2); /* the store lies in one */
+    assert_string_equal(options.titles[0].state_dir, "/a/.dcbscp/title-R%2D1");
+    assert_int_equal(options.titles[1].narchives, 1);
+    assert_string_equal(options.titles[1].archives[0], "/t");
+    assert_string_equal(options.titles[1].state_dir, "/state");
+    options_free(&options);
+    parse_well(&options, "--archive /a --title {ae_title:\tA/..,archives:\t/b}");
+    assert_string_equal(options.titles[0].state_dir, "/a/.dcbscp/title-A%2F%2E%2E");
+    options_free(&options);
+
+    static const struct {
+        const char *text, *message;
+    } CASES[] = {
+        {"titles: [{ae_title: A}]\n", "titles: A has neither archives nor a store"},
+        {"titles: [{ae_title: DCBSCP, archives: [/b]}]\n", "titles: DCBSCP is the node's own"},
+        {"store: /in\ntitles: [{ae_title: A, store: /in}]\n",
+         "titles: DCBSCP and A have the same store, /in"},
+        {"titles: [{ae_title: A, store: /in}, {ae_title: B, store: /in/}]\n",
+         "titles: A and B have the same store, /in"},
+        {"titles: [{ae_title: A, archives: /b, state_dir: /a/.dcbscp}]\n",
+         "titles: DCBSCP and A have the same state_dir, /a/.dcbscp"},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        options_action action;
+        scp_error error = SCP_ERROR_INIT;
+        write_file(CASES[i].text);
+        assert_int_equal(parse(&options, &action, "--archive /a -c @", &error), -1);
+        if (strncmp(error.message, CASES[i].message, strlen(CASES[i].message)) != 0)
+            fail_msg("%s gave \"%s\"", CASES[i].text, error.message);
+    }
+}
+
 static void environment(void **state)
 {
     (void)state;
@@ -485,6 +529,7 @@ static void shipped_examples_are_good(void **state)
     scp_options options;
     parse_well(&options, "-c @");
     assert_true(options.naccess == 4 && options.ndestinations == 1 && options.narchives == 1);
+    assert_int_equal(options.ntitles, 1);
     assert_string_equal(options.access[2].destinations[0], "WS*");
     options_free(&options);
 }
@@ -549,6 +594,7 @@ int main(void)
         cmocka_unit_test(wrong_command_lines),
         cmocka_unit_test(wrong_files),
         cmocka_unit_test(destinations),
+        cmocka_unit_test(titles),
         cmocka_unit_test(environment),
         cmocka_unit_test(wrong_variables),
         cmocka_unit_test(a_file_over_the_limit_is_refused),

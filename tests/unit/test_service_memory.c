@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "access.h"
 #include "dataset_text.h"
 #include "fail_alloc.h"
 #include "identifier.h"
@@ -32,7 +33,8 @@ static outcome run_with_failure(unsigned n, bool *failed, const service *kind, c
                                 const uint8_t *identifier, size_t nbytes, ul_request *contexts)
 {
     const dimse_command command = {.command_field = kind->command_field, .message_id = 1};
-    const service_peer peer = {1, contexts, archive.node.options};
+    static const access_decision everything = {.rights = ACCESS_ALL};
+    const service_peer peer = {1, contexts, archive.node.options, &everything};
     const service_request request = {.command = &command,
                                      .context_id = 1,
                                      .transfer_syntax_uid = UID_IMPLICIT_LE,
