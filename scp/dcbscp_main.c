@@ -244,7 +244,8 @@ static void tell_page(const node_parts *parts)
     const char *address = parts->node.options->http_bind_address;
     const bool is_ipv6 = strchr(address, ':') != NULL;
     if (parts->http != NULL)
-        printf("dcbscp: status page on http://%s%s%s:%u/\n", is_ipv6 ? "[" : "", address,
+        printf("dcbscp: status page on http%s://%s%s%s:%u/\n",
+               parts->node.options->http_tls ? "s" : "", is_ipv6 ? "[" : "", address,
                is_ipv6 ? "]" : "", http_server_port(parts->http));
 }
 

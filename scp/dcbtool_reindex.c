@@ -18,15 +18,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int ask_node(const char *url, const char *token_file)
+typedef struct node_request {
+    const char *url, *token_file, *ca_file;
+} node_request;
+
+static int ask_node(const node_request *request)
 {
     http_endpoint endpoint;
     scp_error error = SCP_ERROR_INIT;
     text_buffer body;
     unsigned status = 0;
-    if (http_endpoint_parse(&endpoint, url, &error) != 0)
+    if (http_endpoint_parse(&endpoint, request->url, &error) != 0)
         return dcbtool_usage_error("reindex: %s", error.message);
-    if (http_endpoint_read_token(&endpoint, token_file, &error) != 0 ||
+    endpoint.ca_file = request->ca_file;
+    if (http_endpoint_read_token(&endpoint, request->token_file, &error) != 0 ||
         http_ask(&status, &body, &endpoint, "POST", "/rescan?all=1", &error) != 0)
         return dcbtool_failed("%s", error.message);
     int result = DCBTOOL_OK;
@@ -82,20 +87,30 @@ static int rebuild(const scp_options *options)
                               : "");
 }
 
+/* reindex URL [--token-file FILE] [--ca-file FILE] */
+static int ask(int argc, char **argv)
+{
+    node_request request = {argv[1], getenv("DCBSCP_HTTP_TOKEN_FILE"),
+                            getenv("DCBSCP_TLS_CA_FILE")};
+    for (int i = 2; i < argc; i += 2) {
+        if (i + 1 < argc && strcmp(argv[i], "--token-file") == 0)
+            request.token_file = argv[i + 1];
+        else if (i + 1 < argc && strcmp(argv[i], "--ca-file") == 0)
+            request.ca_file = argv[i + 1];
+        else
+            return dcbtool_usage_error("reindex: one URL is wanted; --token-file FILE where the "
+                                       "node asks for a token, --ca-file FILE for https");
+    }
+    return ask_node(&request);
+}
+
 int dcbtool_reindex(int argc, char **argv)
 {
-    const char *token_file = getenv("DCBSCP_HTTP_TOKEN_FILE");
     scp_options options;
     options_action action;
     scp_error error = SCP_ERROR_INIT;
-    if (argc > 1 && strncmp(argv[1], "http", 4) == 0) {
-        const bool has_token = argc == 4 && strcmp(argv[2], "--token-file") == 0;
-        if (argc != 2 && !has_token)
-            return dcbtool_usage_error(
-                "reindex: one URL is wanted, and --token-file FILE where the "
-                "node asks for a token");
-        return ask_node(argv[1], has_token ? argv[3] : token_file);
-    }
+    if (argc > 1 && strncmp(argv[1], "http", 4) == 0)
+        return ask(argc, argv);
     /* The archive and its state are told as to dcbscp. */
     if (options_parse(&options, &action, argc, argv, &error) != 0)
         return dcbtool_usage_error("reindex: %s", error.message);

@@ -10,7 +10,7 @@
 #include <string.h>
 
 typedef struct status_request {
-    const char *url, *token_file;
+    const char *url, *token_file, *ca_file;
     bool json, quiet;
 } status_request;
 
@@ -19,11 +19,13 @@ static int parse_arguments(status_request *request, int argc, char **argv)
     static const struct option OPTIONS[] = {{"json", no_argument, NULL, 'j'},
                                             {"quiet", no_argument, NULL, 'q'},
                                             {"token-file", required_argument, NULL, 't'},
+                                            {"ca-file", required_argument, NULL, 'a'},
                                             {NULL, 0, NULL, 0}};
     int option;
     opterr = 0;
-    *request =
-        (status_request){.url = HTTP_DEFAULT_URL, .token_file = getenv("DCBSCP_HTTP_TOKEN_FILE")};
+    *request = (status_request){.url = HTTP_DEFAULT_URL,
+                                .token_file = getenv("DCBSCP_HTTP_TOKEN_FILE"),
+                                .ca_file = getenv("DCBSCP_TLS_CA_FILE")};
     while ((option = getopt_long(argc, argv, "q", OPTIONS, NULL)) != -1) {
         switch (option) {
         case 'j':
@@ -34,6 +36,9 @@ static int parse_arguments(status_request *request, int argc, char **argv)
             break;
         case 't':
             request->token_file = optarg;
+            break;
+        case 'a':
+            request->ca_file = optarg;
             break;
         default:
             return dcbtool_usage_error("status: unknown or incomplete option \"%.40s\"; see "
@@ -87,6 +92,7 @@ int dcbtool_status(int argc, char **argv)
         return result;
     if (http_endpoint_parse(&endpoint, request.url, &error) != 0)
         return dcbtool_usage_error("status: %s", error.message);
+    endpoint.ca_file = request.ca_file;
     /* /readyz wants no token. */
     if (!request.quiet && http_endpoint_read_token(&endpoint, request.token_file, &error) != 0)
         return dcbtool_failed("%s", error.message);

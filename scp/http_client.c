@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* http_client.c - HTTP/1.0 over a socket: the answer ends with the connection. */
+/* http_client.c - HTTP/1.0: the answer ends with the connection. */
 #include "http_client.h"
 
 #include <errno.h>
 #include <netdb.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +20,12 @@
 
 int http_endpoint_parse(http_endpoint *out, const char *url, scp_error *error)
 {
-    static const char scheme[] = "http://";
-    *out = (http_endpoint){"", "80", ""};
-    if (strncasecmp(url, scheme, sizeof scheme - 1) != 0)
+    const bool tls = strncasecmp(url, "https://", 8) == 0;
+    *out = (http_endpoint){.tls = tls};
+    snprintf(out->port, sizeof out->port, tls ? "443" : "80");
+    if (!tls && strncasecmp(url, "http://", 7) != 0)
         return scp_fail(error, "\"%.80s\": expected an address such as " HTTP_DEFAULT_URL, url);
-    const char *host = url + sizeof scheme - 1;
+    const char *host = url + (tls ? 8 : 7);
     const bool bracketed = *host == '[';
     const char *end = host + strcspn(host, bracketed ? "]" : ":/");
     const char *begin = bracketed ? host + 1 : host;
@@ -87,8 +91,92 @@ static int connect_to(const http_endpoint *endpoint, scp_error *error)
     return fd;
 }
 
-static int send_request(int fd, const http_endpoint *endpoint, const char *method, const char *path,
-                        scp_error *error)
+/* ---- The connection -------------------------------------------------------------------------- */
+
+typedef struct connection {
+    int fd;
+    SSL_CTX *context; /* NULL: plain */
+    SSL *ssl;
+} connection;
+
+static void close_connection(connection *c)
+{
+    SSL_free(c->ssl);
+    SSL_CTX_free(c->context);
+    close(c->fd);
+}
+
+/* A node that is asked over loopback has its certificate for another name. */
+static bool is_loopback(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strcmp(host, "::1") == 0;
+}
+
+static int begin_tls(connection *c, const http_endpoint *endpoint, scp_error *error)
+{
+    c->context = SSL_CTX_new(TLS_client_method());
+    c->ssl = c->context != NULL ? SSL_new(c->context) : NULL;
+    if (c->ssl == NULL)
+        return scp_fail(error, "out of memory for TLS");
+    SSL_CTX_set_min_proto_version(c->context, TLS1_2_VERSION);
+    if (endpoint->ca_file != NULL
+            ? SSL_CTX_load_verify_locations(c->context, endpoint->ca_file, NULL) != 1
+            : SSL_CTX_set_default_verify_paths(c->context) != 1)
+        return scp_fail(error, "no authorities can be read from %s",
+                        endpoint->ca_file != NULL ? endpoint->ca_file : "the system");
+    SSL_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
+    if (!is_loopback(endpoint->host)) {
+        SSL_set_tlsext_host_name(c->ssl, endpoint->host);
+        if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(c->ssl), endpoint->host) != 1)
+            SSL_set1_host(c->ssl, endpoint->host);
+    }
+    if (SSL_set_fd(c->ssl, c->fd) == 1 && SSL_connect(c->ssl) == 1)
+        return 0;
+    const long verdict = SSL_get_verify_result(c->ssl);
+    const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+    if (verdict != X509_V_OK)
+        return scp_fail(error, "%s: its certificate: %s; --ca-file FILE tells whom to trust",
+                        endpoint->host, X509_verify_cert_error_string(verdict));
+    return scp_fail(error, "%s: no TLS connection: %s", endpoint->host,
+                    reason != NULL ? reason : "it went away");
+}
+
+static int open_connection(connection *c, const http_endpoint *endpoint, scp_error *error)
+{
+    *c = (connection){.fd = connect_to(endpoint, error)};
+    if (c->fd < 0)
+        return -1;
+    if (!endpoint->tls || begin_tls(c, endpoint, error) == 0)
+        return 0;
+    close_connection(c);
+    return -1;
+}
+
+static ssize_t put(const connection *c, const char *bytes, size_t nbytes)
+{
+    if (c->ssl == NULL)
+        return send(c->fd, bytes, nbytes, MSG_NOSIGNAL);
+    const int n = SSL_write(c->ssl, bytes, (int)nbytes);
+    return n > 0 ? n : -1;
+}
+
+static ssize_t get(const connection *c, char *bytes, size_t nbytes)
+{
+    if (c->ssl == NULL)
+        return recv(c->fd, bytes, nbytes, 0);
+    const int n = SSL_read(c->ssl, bytes, (int)nbytes);
+    if (n > 0)
+        return n;
+    /* How much there should be the head tells. */
+    const int why = SSL_get_error(c->ssl, n);
+    return why == SSL_ERROR_ZERO_RETURN || why == SSL_ERROR_SSL ? 0 : -1;
+}
+
+/* ---- Request and answer ---------------------------------------------------------------------- */
+
+static int send_request(const connection *c, const http_endpoint *endpoint, const char *method,
+                        const char *path, scp_error *error)
 {
     text_buffer request = TEXT_BUFFER_INIT;
     const bool is_ipv6 = strchr(endpoint->host, ':') != NULL;
@@ -100,7 +188,7 @@ static int send_request(int fd, const http_endpoint *endpoint, const char *metho
     text_put(&request, "Connection: close\r\n\r\n");
     int result = request.failed ? scp_fail(error, "out of memory") : 0;
     for (size_t done = 0; result == 0 && done < request.nbytes;) {
-        const ssize_t n = send(fd, request.bytes + done, request.nbytes - done, MSG_NOSIGNAL);
+        const ssize_t n = put(c, request.bytes + done, request.nbytes - done);
         if (n < 0 && errno != EINTR)
             result = scp_fail(error, "%s: %s", endpoint->host, strerror(errno));
         else if (n > 0)
@@ -110,11 +198,11 @@ static int send_request(int fd, const http_endpoint *endpoint, const char *metho
     return result;
 }
 
-static int read_all(text_buffer *to, int fd, const char *host, scp_error *error)
+static int read_all(text_buffer *to, const connection *c, const char *host, scp_error *error)
 {
     char piece[16384];
     for (;;) {
-        const ssize_t n = recv(fd, piece, sizeof piece, 0);
+        const ssize_t n = get(c, piece, sizeof piece);
         if (n == 0)
             return to->failed ? scp_fail(error, "out of memory") : 0;
         if (n < 0 && errno == EINTR)
@@ -149,13 +237,13 @@ int http_ask(unsigned *status, text_buffer *body, const http_endpoint *endpoint,
              const char *path, scp_error *error)
 {
     *body = (text_buffer)TEXT_BUFFER_INIT;
-    const int fd = connect_to(endpoint, error);
-    if (fd < 0)
+    connection c;
+    if (open_connection(&c, endpoint, error) != 0)
         return -1;
-    int result = send_request(fd, endpoint, method, path, error);
+    int result = send_request(&c, endpoint, method, path, error);
     if (result == 0)
-        result = read_all(body, fd, endpoint->host, error);
-    close(fd);
+        result = read_all(body, &c, endpoint->host, error);
+    close_connection(&c);
     if (result == 0)
         result = take_head(status, body, endpoint->host, error);
     if (result != 0)

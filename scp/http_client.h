@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * http_client.h - one request to a node's HTTP port: what dcbtool needs and no more. Plain HTTP,
+ * http_client.h - one request to a node's HTTP port: what dcbtool needs and no more. Plain or TLS;
  * no redirects.
  *
  * Threads: any.
@@ -19,9 +19,11 @@ typedef struct http_endpoint {
     char host[256];
     char port[8];
     char token[257]; /* "": none is sent */
+    bool tls;
+    const char *ca_file; /* whom TLS trusts; NULL: whom the system does */
 } http_endpoint;
 
-/* http://HOST[:PORT][/]; an IPv6 address in brackets. */
+/* http://HOST[:PORT][/] or https://...; an IPv6 address in brackets. */
 int http_endpoint_parse(http_endpoint *out, const char *url, scp_error *error);
 /* path NULL: none. */
 int http_endpoint_read_token(http_endpoint *out, const char *path, scp_error *error);

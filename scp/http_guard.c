@@ -64,14 +64,15 @@ static int read_token(char token[HTTP_TOKEN_MAX + 1], const char *path, scp_erro
 
 int http_guard_open(http_guard *out, const scp_options *options, scp_error *error)
 {
-    *out = (http_guard){""};
+    const bool beyond = !http_is_loopback(options->http_bind_address);
+    *out = (http_guard){.required = beyond || options->http_token_file != NULL};
     if (options->http_token_file != NULL)
         return read_token(out->token, options->http_token_file, error);
-    if (http_is_loopback(options->http_bind_address))
+    if (!beyond || (options->http_tls && options->tls_ca_file != NULL))
         return 0;
     return scp_fail(error,
                     "http_bind_address %s is reached from other machines: set http_token_file, or "
-                    "bind it to 127.0.0.1",
+                    "http_tls and tls_ca_file, or bind it to 127.0.0.1",
                     options->http_bind_address);
 }
 
@@ -120,9 +121,9 @@ static size_t decode_base64(char *to, size_t size, const char *from)
 bool http_guard_admits(const http_guard *guard, const char *authorization)
 {
     char pair[HTTP_TOKEN_MAX + 128];
-    if (guard->token[0] == '\0')
+    if (!guard->required)
         return true;
-    if (authorization == NULL)
+    if (guard->token[0] == '\0' || authorization == NULL)
         return false;
     if (strncasecmp(authorization, "Bearer ", 7) == 0)
         return is_token(guard->token, authorization + 7, strlen(authorization + 7));

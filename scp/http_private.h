@@ -8,6 +8,7 @@
 #define HTTP_PRIVATE_H
 
 #include "http_server.h"
+#include "http_tls.h"
 #include "node_status.h"
 
 #include <stdatomic.h>
@@ -40,14 +41,15 @@ typedef struct http_request {
 #define HTTP_TOKEN_LEAST 16
 
 typedef struct http_guard {
-    char token[HTTP_TOKEN_MAX + 1]; /* "": none is asked for */
+    bool required;                  /* whoever asks has to show a token, or a client certificate */
+    char token[HTTP_TOKEN_MAX + 1]; /* "": there is none */
 } http_guard;
 
 bool http_is_loopback(const char *address);
 /* Reads the token's file; fails where the address is reached from elsewhere and there is none. */
 int http_guard_open(http_guard *out, const scp_options *options, scp_error *error);
-/* Is the Authorization header's value right (Bearer TOKEN, or Basic with it as the password)? Takes
-   the same time wherever it is wrong. */
+/* Is none required, or the Authorization header's value right (Bearer TOKEN, or Basic with it as
+   the password)? Takes the same time wherever it is wrong. */
 bool http_guard_admits(const http_guard *guard, const char *authorization);
 /* Without a token, the names that a browser may have reached the node by: addresses and localhost.
    Else any page of the web could ask through a name that it has let point to this machine. */
@@ -91,6 +93,7 @@ void http_thumbnail(http_reply *reply, http_thumbnails *all, const scp_node *nod
 struct http_server {
     const scp_node *node;
     http_guard guard;
+    http_tls *tls; /* NULL: plain */
     node_watch *watch;
     http_connections *connections;
     http_thumbnails *thumbnails;

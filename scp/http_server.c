@@ -95,6 +95,15 @@ static void log_refused(struct MHD_Connection *connection, const char *reason)
     log_event(LOG_WARN, "http.refused", LOG_T("peer", peer), LOG_T("reason", reason));
 }
 
+static bool has_certificate(const http_server *server, struct MHD_Connection *connection)
+{
+    if (server->tls == NULL)
+        return false;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    return info != NULL && http_tls_admits(server->tls, info->tls_session);
+}
+
 static void guard_and_answer(http_reply *reply, http_server *server,
                              struct MHD_Connection *connection, const char *method,
                              const char *path)
@@ -104,7 +113,8 @@ static void guard_and_answer(http_reply *reply, http_server *server,
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
     const char *host =
         MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-    const bool admitted = http_guard_admits(&server->guard, authorization);
+    const bool admitted =
+        http_guard_admits(&server->guard, authorization) || has_certificate(server, connection);
     if (strcmp(path, "/healthz") == 0) {
         http_reply_text(reply, MHD_HTTP_OK, "alive");
     } else if (strcmp(path, "/readyz") == 0) {
@@ -113,7 +123,7 @@ static void guard_and_answer(http_reply *reply, http_server *server,
         if (authorization != NULL) /* a browser's first request has none */
             log_refused(connection, "wrong token");
         http_reply_error(reply, MHD_HTTP_UNAUTHORIZED, "a token is wanted: http_token_file");
-    } else if (server->guard.token[0] == '\0' && host != NULL && !http_guard_knows_host(host)) {
+    } else if (!server->guard.required && host != NULL && !http_guard_knows_host(host)) {
         log_refused(connection, "unknown host name");
         http_reply_error(reply, MHD_HTTP_FORBIDDEN,
                          "without a token the node answers to localhost and to addresses only");
@@ -232,20 +242,43 @@ static int listen_on(uint16_t *port, const scp_options *options, scp_error *erro
     return fd;
 }
 
+static void list_tls(struct MHD_OptionItem list[8], const http_tls *tls)
+{
+    size_t n = 0;
+    const struct {
+        enum MHD_OPTION option;
+        const char *value;
+    } VALUES[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, tls != NULL ? http_tls_certificate(tls) : NULL},
+        {MHD_OPTION_HTTPS_MEM_KEY, tls != NULL ? http_tls_key(tls) : NULL},
+        {MHD_OPTION_HTTPS_KEY_PASSWORD, tls != NULL ? http_tls_password(tls) : NULL},
+        {MHD_OPTION_HTTPS_MEM_TRUST, tls != NULL ? http_tls_authorities(tls) : NULL},
+        {MHD_OPTION_HTTPS_PRIORITIES, tls != NULL ? HTTP_TLS_PRIORITIES : NULL},
+    };
+    for (size_t i = 0; i < sizeof VALUES / sizeof VALUES[0]; i++) {
+        if (VALUES[i].value != NULL)
+            list[n++] =
+                (struct MHD_OptionItem){VALUES[i].option, 0, (void *)(uintptr_t)VALUES[i].value};
+    }
+    list[n] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+}
+
 static int start_daemon(http_server *server, scp_error *error)
 {
     const int fd = listen_on(&server->port, server->node->options, error);
     if (fd < 0)
         return -1;
+    struct MHD_OptionItem tls[8];
+    list_tls(tls, server->tls);
     server->daemon = MHD_start_daemon(
         MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL |
-            MHD_USE_ERROR_LOG,
+            MHD_USE_ERROR_LOG | (server->tls != NULL ? MHD_USE_TLS : 0),
         0, NULL, NULL, on_request, server, MHD_OPTION_EXTERNAL_LOGGER, on_trouble, NULL,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HEADER_MAX_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_NOTIFY_COMPLETED,
-        on_completed, server, MHD_OPTION_END);
+        on_completed, server, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
     if (server->daemon != NULL)
         return 0;
     close(fd);
@@ -266,6 +299,8 @@ int http_server_open(http_server **out, const scp_node *node, dcb_cache *cache, 
                      : scp_fail(error, "out of memory for the HTTP server");
     if (result == 0)
         result = http_guard_open(&server->guard, node->options, error);
+    if (result == 0 && node->options->http_tls)
+        result = http_tls_open(&server->tls, node->options, error);
     if (result == 0)
         result = node_watch_open(&server->watch, node, cache, error);
     if (result == 0)
@@ -275,8 +310,8 @@ int http_server_open(http_server **out, const scp_node *node, dcb_cache *cache, 
         return -1;
     }
     log_event(LOG_INFO, "http.listening", LOG_T("address", node->options->http_bind_address),
-              LOG_U("port", server->port),
-              LOG_T("token", server->guard.token[0] != '\0' ? "required" : "none"),
+              LOG_U("port", server->port), LOG_T("tls", server->tls != NULL ? "yes" : "no"),
+              LOG_T("token", server->guard.required ? "required" : "none"),
               LOG_T("patient_data", node->options->http_patient_data ? "shown" : "hidden"));
     *out = server;
     return 0;
@@ -307,6 +342,7 @@ void http_server_close(http_server *server)
     node_watch_close(server->watch);
     http_thumbnails_free(server->thumbnails);
     http_connections_free(server->connections);
+    http_tls_close(server->tls);
     free(server);
 }
 

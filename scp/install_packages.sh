@@ -12,7 +12,7 @@ set -euo pipefail
 
 BUILD="g++ cmake ninja-build pkg-config libdcmtk-dev libssl-dev libcrypt-dev libopenjph-dev libopenjp2-7-dev
   libzstd-dev zlib1g-dev libpng-dev libtiff-dev libsqlite3-dev libsimdjson-dev libxxhash-dev
-  libutf8proc-dev libyaml-dev libmicrohttpd-dev libcmocka-dev"
+  libutf8proc-dev libyaml-dev libmicrohttpd-dev libgnutls28-dev libcmocka-dev"
 TRY="dcmtk"
 TEST="clang libclang-rt-dev llvm ccache libopenjp2-tools dicom3tools tshark python3 python3-pydicom
   python3-numpy python3-odil libgdcm-tools orthanc zstd openssl iproute2 procps mandoc

@@ -164,6 +164,8 @@ const option_row OPTION_ROWS[] = {
      "numeric address for HTTP; where other machines reach it a token is needed"},
     {"http_token_file", VALUE(KIND_FILE, http_token_file), NULL, FLAG("http-token-file", "FILE"), 0,
      "holds the token that HTTP asks for; default: none is asked for"},
+    {"http_tls", VALUE(KIND_SWITCH, http_tls), "false", NO_FLAG, 0,
+     "HTTP by TLS, with the node's certificate; clients' certificates stand for the token"},
     {"http_patient_data", VALUE(KIND_SWITCH, http_patient_data), "false", NO_FLAG, 0,
      "the status page may show patients' data: names, studies, pictures"},
     {"destinations", RECORDS(destinations, ndestinations, &DESTINATION), NULL,

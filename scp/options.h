@@ -124,6 +124,7 @@ typedef struct scp_options {
     char *http_bind_address;
     char *http_token_file; /* absolute; NULL: no token */
     bool http_patient_data;
+    bool http_tls; /* by tls_certificate, tls_key, tls_ca_file ... */
     scp_destination *destinations;
     uint32_t ndestinations;
     ul_tls_mode tls_mode;

@@ -54,8 +54,9 @@ static void hosts_are_names_of_this_machine(void **state)
 static void only_the_token_is_admitted(void **state)
 {
     (void)state;
-    const http_guard guard = {"0123456789abcdef"};
-    const http_guard open = {""};
+    const http_guard guard = {true, "0123456789abcdef"};
+    const http_guard open = {false, ""};
+    const http_guard closed = {true, ""}; /* but for client certificates */
     static const char *const RIGHT[] = {
         "Bearer 0123456789abcdef", "bearer 0123456789abcdef",
         "Basic YWRtaW46MDEyMzQ1Njc4OWFiY2RlZg==", /* admin:0123456789abcdef */
@@ -76,12 +77,15 @@ static void only_the_token_is_admitted(void **state)
         "Basic !!!!",
         "Basic YWRtaW46", /* admin: */
     };
-    for (size_t i = 0; i < sizeof RIGHT / sizeof RIGHT[0]; i++)
+    for (size_t i = 0; i < sizeof RIGHT / sizeof RIGHT[0]; i++) {
         assert_true(http_guard_admits(&guard, RIGHT[i]));
+        assert_false(http_guard_admits(&closed, RIGHT[i]));
+    }
     for (size_t i = 0; i < sizeof WRONG / sizeof WRONG[0]; i++) {
         if (http_guard_admits(&guard, WRONG[i]))
             fail_msg("%s", WRONG[i]);
         assert_true(http_guard_admits(&open, WRONG[i]));
+        assert_false(http_guard_admits(&closed, WRONG[i]));
     }
     assert_false(http_guard_admits(&guard, NULL));
     char longer[4096] = "Basic ";
