@@ -98,7 +98,7 @@ class Status(Archive):
         status, _, said = tool("status", f"http://127.0.0.1:{port}/")
         self.assertEqual(status, 1)
         self.assertIn("http_port", said)
-        for url in ("127.0.0.1:80", "https://x", "http://", "http://x:123456", "http://x/y",
+        for url in ("127.0.0.1:80", "ftp://x", "http://", "http://x:123456", "http://x/y",
                     "http://[::1", "http://x:8x"):
             status, _, said = tool("status", url)
             self.assertEqual((status, said.count("\n")), (2, 1), url)
