@@ -24,7 +24,8 @@ REPO = pathlib.Path(__file__).resolve().parents[2]
 def make_studies(build, folder, nstudies, ninstances):
     """CT of 512 x 512, 16 bits: one phantom's slices again and again under UIDs of their own."""
     made = folder / "made"
-    subprocess.run([build / "tests/sample_archive", made], check=True)
+    subprocess.run([build / "tests/sample_archive", made], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     subprocess.run([build / "bin/dcbtool", "extract", made / "ct_thorax.dcbs", "--all", "--syntax",
                     "explicit", "-o", folder / "slices"], check=True, stdout=subprocess.DEVNULL)
     slices = [pydicom.dcmread(p) for p in sorted((folder / "slices").iterdir())]
@@ -51,8 +52,9 @@ class Bench:
     def __init__(self, build, folder, rounds, nstudies, ninstances):
         self.build, self.folder, self.rounds = build, folder, rounds
         self.nstudies, self.ninstances = nstudies, ninstances
-        self.source = make_studies(build, folder, nstudies, ninstances)
-        self.nbytes = sum(p.stat().st_size for p in self.source.rglob("*.dcm"))
+        self.source = make_studies(build, folder, nstudies + 1, ninstances)  # one to begin with
+        self.nbytes = sum(p.stat().st_size for k in range(nstudies)
+                          for p in (self.source / str(k)).iterdir())
         self.number = 0
 
     def start(self, kind):
@@ -77,18 +79,24 @@ class Bench:
         begin = time.monotonic()
         senders = [subprocess.Popen(["storescu", "-aec", server.aec, "127.0.0.1", str(server.port),
                                      *files], env=environment) for files in paths]
-        if any(s.wait() != 0 for s in senders):
-            raise RuntimeError("a sender failed")
+        if any([s.wait() != 0 for s in senders]):
+            raise RuntimeError(f"a sender to {server.aec} at {server.port} failed")
         return sum(map(len, paths)) / (time.monotonic() - begin)
 
     def rate(self, kind, nsenders, nodelay, count):
         self.nodelay = nodelay
         server, folder = self.start(kind)
         try:
+            if kind == "fsync":  # makes the journal's files, once in the life of a store
+                self.send(server, [self.source / str(self.nstudies)], True, self.ninstances)
+                time.sleep(1)
             rate = self.send(server, [self.source / str(k) for k in range(nsenders)], nodelay, count)
+        except RuntimeError as failure:
+            print(f"{kind}: {failure}", flush=True)
+            rate = 0.0
         finally:
             server.stop()
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         return rate
 
     def case_rates(self):

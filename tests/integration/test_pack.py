@@ -4,6 +4,7 @@
 import filecmp
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import tempfile
@@ -220,6 +221,62 @@ class Pack(unittest.TestCase):
         for file in (self.folder / "htj2k").iterdir():
             uid = pydicom.dcmread(file, stop_before_pixels=True).SOPInstanceUID
             self.assertEqual(dataset_bytes(file), dataset_bytes(made[uid]))
+
+    def colour(self, planar, photometric="RGB"):
+        """Three slices of noise in three samples."""
+        folder = self.folder / f"colour-{planar}-{photometric}"
+        folder.mkdir()
+        dataset = pydicom.dcmread(DATA / "ct_phantom_small" / "source" / "CT0001.dcm")
+        for name in ("RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue",
+                     "SmallestImagePixelValue", "LargestImagePixelValue"):
+            if name in dataset:
+                del dataset[name]
+        dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 3, photometric
+        dataset.PlanarConfiguration, dataset.PixelRepresentation = planar, 0
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+        dataset.Rows, dataset.Columns = 31, 33
+        for i in range(3):
+            dataset.SOPInstanceUID = f"1.2.826.9.{planar}.{i}"
+            dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+            dataset.InstanceNumber = i
+            dataset.PixelData = random.Random(i).randbytes(31 * 33 * 3) + b"\0"
+            dataset["PixelData"].VR = "OB"
+            dataset.save_as(folder / f"{i}.dcm")
+        return folder
+
+    def test_colour_by_pixel_and_by_plane(self):
+        for number, (planar, photometric) in enumerate(((0, "RGB"), (1, "RGB"), (0, "YBR_FULL"),
+                                                        (1, "YBR_FULL"))):
+            with self.subTest(planar=planar, photometric=photometric):
+                folder = self.colour(planar, photometric)
+                self.assertIn("3 packed", self.pack(folder, to=f"to{number}"))
+                made = self.unpacked(f"to{number}")
+                for file in folder.iterdir():
+                    uid = pydicom.dcmread(file).SOPInstanceUID
+                    self.check_same(file, made[uid], file.name)
+
+    def test_colour_from_lossless_syntaxes(self):
+        cases = [("dcmcrle", ()), ("dcmcjpls", ()), ("dcmcjpeg", ("+e1",))]
+        for number, (tool, options) in enumerate(cases):
+            if shutil.which(tool) is None:
+                continue
+            for planar in (0, 1):
+                with self.subTest(tool=tool, planar=planar):
+                    shutil.rmtree(self.folder)
+                    self.folder.mkdir()
+                    native = self.colour(planar)
+                    folder = self.folder / f"{tool}-{planar}"
+                    folder.mkdir()
+                    for file in native.iterdir():
+                        subprocess.run([tool, *options, "+un", file, folder / file.name],
+                                       check=True, capture_output=True)
+                    self.assertIn("3 packed", self.pack(folder, to=f"to{number}{planar}"))
+                    made = self.unpacked(f"to{number}{planar}")
+                    for file in folder.iterdir():
+                        uid = pydicom.dcmread(file).SOPInstanceUID
+                        self.check_same(file, made[uid], file.name)
+                        self.assertEqual(samples(pydicom.dcmread(made[uid])),
+                                         samples(pydicom.dcmread(native / file.name)))
 
     # ---- What is kept ----
 

@@ -477,6 +477,36 @@ static void replaced_and_removed(void **state)
     assert_find(f->index, LEVEL_PATIENT, NULL, "", ID);
 }
 
+/* Two files into one, in the middle of a batch of others: a reader sees the state before or after.
+ */
+static void switched(void **state)
+{
+    fixture *f = *state;
+    index_file both = archive[0];
+    index_cursor *before = NULL;
+    index_instance instance;
+    both.path = "/a/packed.dcbs", both.mtime_ns = 199;
+    fill(f->index);
+    index_record *record = index_file_record(&both);
+    const index_entry entry = {both.path, index_file_stamp(&both), record};
+    const char *const gone[] = {archive[0].path, archive[1].path, "/a/unknown.dcbs"};
+    const index_filter filter = {.series_uids = &archive[0].series, .nseries_uids = 1};
+    assert_int_equal(index_find_instances(&before, f->index, &filter, NULL), 0);
+    index_begin_batch(f->index);
+    index_file_put(f->index, &archive[3]);
+    assert_int_equal(index_switch_files(f->index, &entry, 1, gone, 3, NULL), 0);
+    assert_instances(f->index, &filter,
+                     "/a/packed.dcbs#0 1.1.1.1.1\n/a/packed.dcbs#1 1.1.1.1.2\n"
+                     "/a/packed.dcbs#2 1.1.1.1.3\n");
+    assert_int_equal(index_end_batch(f->index, NULL), 0);
+    int n = 0;
+    while (index_cursor_next_instance(before, &instance, NULL) == 1)
+        n += strcmp(instance.path, both.path) != 0;
+    assert_int_equal(n, 5);
+    index_cursor_close(before);
+    index_record_close(record);
+}
+
 static bool keep_mr(void *context, const char *path)
 {
     ++*(int *)context;
@@ -731,6 +761,7 @@ int main(void)
         TEST(patients_are_not_merged),
         TEST(several_series_in_a_file),
         TEST(replaced_and_removed),
+        TEST(switched),
         TEST(removes_folders),
         TEST(bad_files),
         TEST(readers_see_one_state),

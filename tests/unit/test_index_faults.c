@@ -91,6 +91,26 @@ static void removing(void **state)
     assert_true(removed);
 }
 
+/* All of it, or nothing. */
+static void switching(void **state)
+{
+    fixture *f = *state;
+    index_record *record = index_file_record(&second);
+    const index_entry entry = {second.path, index_file_stamp(&second), record};
+    const char *const gone[] = {first.path, "/a/never.dcbs"};
+    bool failed = true;
+    for (unsigned n = 1; failed; n++) {
+        scp_error error = SCP_ERROR_INIT;
+        fail_alloc_at(n);
+        int result = index_switch_files(f->index, &entry, 1, gone, 2, &error);
+        failed = fail_alloc_end();
+        assert_int_equal(result, failed ? -1 : 0);
+        assert_totals(f->index, 1, failed ? 3 : 2);
+        assert_true(!failed || strstr(error.message, "out of memory") != NULL);
+    }
+    index_record_close(record);
+}
+
 /* One query from start to end; the number of records, or -1. */
 static int query(scp_index *index, scp_error *error)
 {
@@ -129,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(putting),
         TEST(removing),
+        TEST(switching),
         TEST(querying),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
