@@ -2,7 +2,7 @@
 /*
  * ingest_packer.c - the thread that packs one series after another.
  *
- * What costs time (reading, encoding, comparing) is done by a thread of the lowest priority, and
+ * What costs time (reading, encoding, comparing) is done by a thread of low priority, and
  * the encoder's threads inherit that; what others wait for (the index's lock) is done by this one,
  * which has the usual priority.
  */
@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LEAST_NICE     19
+#define PACKING_NICE   10
 #define FIRST_PAUSE_MS 5000
 #define MOST_PAUSE_MS  3600000
 #define LOOK_MS        500 /* for the file by which packing is asked for */
@@ -67,7 +67,7 @@ typedef struct preparation {
 static void *prepare(void *context)
 {
     preparation *p = context;
-    setpriority(PRIO_PROCESS, 0, LEAST_NICE); /* on Linux: this thread's */
+    setpriority(PRIO_PROCESS, 0, PACKING_NICE); /* on Linux: this thread's */
     p->result = ingest__pack_plan(p->job) == 0 && ingest__pack_write(p->job) == 0 ? 0 : -1;
     return NULL;
 }
