@@ -50,6 +50,12 @@ const uint8_t *dcb__dataset_value(dcb__arena *arena, dcb_vr vr, const void *byte
 /* Room for nitems items, never fewer than the next power of two; NULL: out of memory. */
 dcb_dataset **dcb__dataset_item_array(dcb__arena *arena, size_t nitems);
 
+/* dcb_dataset_parse without what is encapsulated in items (PS3.5 A.4 allows it for icons): another
+   transfer syntax may not have it. The Icon Image Sequence is left out then. */
+dcb_status dcb__dataset_parse_headers(dcb_dataset **out, const void *bytes, size_t nbytes,
+                                      dcb_syntax syntax, dcb_vr_lookup lookup, void *lookup_context,
+                                      const dcb_limits *limits, dcb_error *error);
+
 /* dataset_encode.c: the elements with first <= tag <= last. */
 void dcb__dataset_write(dcb__writer *writer, const dcb_dataset *dataset, uint32_t first,
                         uint32_t last);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "data_set_walk.h"
+#include "dataset.h"
 #include "dcb_error.h"
 
 #define INFLATED_MAX (8u << 20)
@@ -30,8 +31,8 @@ static dcb_status parse_head(dcb_dataset **out, dcb_head_end *end, dcb__walk *wa
         *end = DCB_HEAD_WHOLE;
     else
         *end = passed ? DCB_HEAD_PASSED : DCB_HEAD_CUT;
-    return dcb_dataset_parse(out, walk->bytes, head, walk->syntax, lookup, lookup_context, NULL,
-                             error);
+    return dcb__dataset_parse_headers(out, walk->bytes, head, walk->syntax, lookup, lookup_context,
+                                      NULL, error);
 }
 
 dcb_status dcb_dataset_parse_head(dcb_dataset **out, dcb_head_end *end, const void *bytes,

@@ -36,6 +36,8 @@ typedef struct parser {
     dcb_vr_lookup lookup;
     void *lookup_context;
     uint32_t max_depth;
+    bool drops_icons; /* encapsulated Pixel Data of items is passed over */
+    bool has_dropped;
     dcb__arena *arena;
     /* Stacks of what the open levels have found so far; a level takes its part off at its end. */
     found_element *found;
@@ -207,10 +209,37 @@ static dcb_status take_elements(parser *p, dcb_dataset *dataset, size_t base, bo
     return DCB_OK;
 }
 
+/* Fragments up to the sequence's delimiter. */
+static dcb_status skip_fragments(parser *p, level in)
+{
+    p->has_dropped = true;
+    for (;;) {
+        header item;
+        const dcb_status status = read_header(p, &item, &in);
+        if (status != DCB_OK)
+            return status;
+        if (item.tag == TAG_SEQUENCE_END)
+            return check_delimiter(p, &item);
+        if (item.tag != TAG_ITEM || item.length == UNDEFINED)
+            return dcb__fail(p->error, DCB_ERR_DATASET, item.offset,
+                             "a fragment is due where " TAG_FORMAT " stands",
+                             TAG_ARGUMENTS(item.tag));
+        p->pos += item.length;
+    }
+}
+
+static bool is_encapsulated(const header *h, const level *in)
+{
+    return h->length == UNDEFINED && in->syntax == DCB_SYNTAX_EXPLICIT_LE &&
+           (h->vr == DCB_VR_OB || h->vr == DCB_VR_OW);
+}
+
 static dcb_status parse_element(parser *p, const header *h, level in)
 {
     dcb_element element = {.tag = h->tag, .vr = h->vr};
     dcb_status status;
+    if (p->drops_icons && in.depth > 0 && is_encapsulated(h, &in))
+        return skip_fragments(p, in);
     if (h->length == UNDEFINED && (status = check_undefined(p, h, &in)) != DCB_OK)
         return status;
     if (h->length == UNDEFINED || h->vr == DCB_VR_SQ)
@@ -320,9 +349,9 @@ static dcb_status parse_sequence(parser *p, dcb_element *element, const header *
     return take_items(p, element, base);
 }
 
-dcb_status dcb_dataset_parse(dcb_dataset **out, const void *bytes, size_t nbytes, dcb_syntax syntax,
-                             dcb_vr_lookup lookup, void *lookup_context, const dcb_limits *limits,
-                             dcb_error *error)
+static dcb_status parse(dcb_dataset **out, const void *bytes, size_t nbytes, dcb_syntax syntax,
+                        dcb_vr_lookup lookup, void *lookup_context, const dcb_limits *limits,
+                        bool drops_icons, dcb_error *error)
 {
     static const dcb_limits default_limits = DCB_LIMITS_INIT;
     *out = NULL;
@@ -341,6 +370,7 @@ dcb_status dcb_dataset_parse(dcb_dataset **out, const void *bytes, size_t nbytes
                 .lookup_context = lookup_context,
                 .max_depth =
                     limits->max_sequence_depth < MAX_DEPTH ? limits->max_sequence_depth : MAX_DEPTH,
+                .drops_icons = drops_icons,
                 .arena = dataset->arena,
                 .error = error};
     p.bytes = dcb__arena_alloc(p.arena, nbytes, 1); /* from the first block: cannot fail */
@@ -349,9 +379,25 @@ dcb_status dcb_dataset_parse(dcb_dataset **out, const void *bytes, size_t nbytes
     dcb_status status = parse_elements(&p, dataset, (level){nbytes, false, syntax, 0});
     free(p.found);
     free(p.items);
+    if (p.has_dropped) /* an icon without its pixels is none */
+        dcb_dataset_remove(dataset, DCB_TAG(0x0088, 0x0200));
     if (status == DCB_OK)
         *out = dataset;
     else
         dcb_dataset_close(dataset);
     return status;
+}
+
+dcb_status dcb_dataset_parse(dcb_dataset **out, const void *bytes, size_t nbytes, dcb_syntax syntax,
+                             dcb_vr_lookup lookup, void *lookup_context, const dcb_limits *limits,
+                             dcb_error *error)
+{
+    return parse(out, bytes, nbytes, syntax, lookup, lookup_context, limits, false, error);
+}
+
+dcb_status dcb__dataset_parse_headers(dcb_dataset **out, const void *bytes, size_t nbytes,
+                                      dcb_syntax syntax, dcb_vr_lookup lookup, void *lookup_context,
+                                      const dcb_limits *limits, dcb_error *error)
+{
+    return parse(out, bytes, nbytes, syntax, lookup, lookup_context, limits, true, error);
 }

@@ -431,7 +431,7 @@ dcb_status dcb_dataset_parse(dcb_dataset **out, const void *bytes, size_t nbytes
                              dcb_error *error);
 /* Parses what comes before the tag `until` in a data set of a transfer syntax, of which only the
    beginning need be there: elements that are not whole are left out. A deflated data set is
-   unpacked, up to 8 MiB. */
+   unpacked, up to 8 MiB. An icon whose pixels are encapsulated is left out. */
 typedef enum dcb_head_end {
     DCB_HEAD_WHOLE,  /* the bytes end where an element does: this may be all of the data set */
     DCB_HEAD_PASSED, /* they end within an element, but `until` was reached before */

@@ -11,6 +11,7 @@
 
 #include "bytes.h"
 #include "data_set_writer.h"
+#include "dataset.h"
 #include "dcb_error.h"
 #include "transcode.h"
 
@@ -92,8 +93,8 @@ dcb_status dcb_frame_extract(uint8_t **bytes, size_t *nbytes, const dcb_frame *s
     from.dataset = dcb_frame_dataset(source, &from.nbytes);
     dcb_status status = dcb__pixel_place_find(&place, from.dataset, from.nbytes, error);
     if (status == DCB_OK)
-        status = dcb_dataset_parse(&head, from.dataset, place.start, DCB_SYNTAX_EXPLICIT_LE, NULL,
-                                   NULL, &limits, error);
+        status = dcb__dataset_parse_headers(&head, from.dataset, place.start,
+                                            DCB_SYNTAX_EXPLICIT_LE, NULL, NULL, &limits, error);
     if (status != DCB_OK)
         return status;
     dcb__writer_init(&writer, DCB_SYNTAX_EXPLICIT_LE);

@@ -107,8 +107,8 @@ static dcb_status parse(dcb_dataset **out, const transcoding *t, size_t from, si
 {
     dcb_limits limits = *t->source->limits;
     limits.max_pixel_bytes = UINT64_MAX; /* the whole has met its limit */
-    return dcb_dataset_parse(out, t->source->dataset + from, to - from, DCB_SYNTAX_EXPLICIT_LE,
-                             NULL, NULL, &limits, error);
+    return dcb__dataset_parse_headers(out, t->source->dataset + from, to - from,
+                                      DCB_SYNTAX_EXPLICIT_LE, NULL, NULL, &limits, error);
 }
 
 /* Float samples have no compressed form. */

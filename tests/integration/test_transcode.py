@@ -410,6 +410,26 @@ class Transcode(unittest.TestCase):
                     numpy.testing.assert_array_equal(samples_of(source),
                                                      decoded(got["good"], self.folder))
 
+    def test_an_icon_that_is_compressed_too(self):
+        source, path = self.compress("icon", picture((37, 41), 0, 255, "u1"), "dcmcjpeg", "+e1",
+                                     bits=8)
+        dataset, icon = pydicom.dcmread(path), pydicom.Dataset()
+        for keyword in ("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns",
+                        "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+                        "PixelData"):
+            icon[keyword] = dataset[keyword]
+        dataset.IconImageSequence = pydicom.Sequence([icon])
+        dataset.save_as(path)
+        with self.node() as node:
+            self.store(node, [path])
+            as_it_is = self.fetch(node, JPEG_LOSSLESS)["icon"]
+            self.assert_same_elements(path, as_it_is)
+            for syntax in (EXPLICIT, RLE):
+                served = self.fetch(node, syntax)["icon"]
+                # A native data set cannot hold it.
+                self.assertNotIn("IconImageSequence", pydicom.dcmread(served))
+                numpy.testing.assert_array_equal(samples_of(source), decoded(served, self.folder))
+
     def test_without_pixels_any_syntax_will_do(self):
         dataset = pydicom.dcmread(PHANTOM[0])
         for element in list(dataset):
