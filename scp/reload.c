@@ -37,13 +37,15 @@ void reload_run(const scp_reload *reload)
     } else {
         const log_level level = fresh.log_level;
         const log_format format = fresh.log_format;
+        const uint32_t nrules = fresh.naccess, ndestinations = fresh.ndestinations;
         if (settings_replace(reload->settings, &fresh) != 0) {
             options_free(&fresh);
             log_event(LOG_ERROR, "config.rejected", LOG_T("reason", "out of memory"));
         } else {
             log_configure(level, format);
             access_warn_if_closed(settings_look(&view, reload->settings));
-            log_event(LOG_INFO, "config.reloaded", LOG_U("arguments", (uint64_t)reload->argc - 1));
+            log_event(LOG_INFO, "config.reloaded", LOG_U("access_rules", nrules),
+                      LOG_U("destinations", ndestinations));
         }
     }
     settings_drop(&view);
