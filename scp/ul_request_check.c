@@ -18,6 +18,7 @@ enum {
     ITEM_IMPLEMENTATION_VERSION = 0x55,
     ITEM_EXTENDED = 0x56,
     ITEM_USER_IDENTITY = 0x58,
+    ITEM_USER_IDENTITY_ANSWER = 0x59,
     UID_MAX = 64,
 };
 
@@ -143,6 +144,8 @@ static int check_user_item(item *it, seen *s, scp_error *error)
         if (s->user_identities++ > 0)
             return scp_fail(error, "user identity item twice");
         return check_user_identity(&it->body, error);
+    case ITEM_USER_IDENTITY_ANSWER: /* DCMTK would parse it, and leak it */
+        return scp_fail(error, "user identity item of an answer in a request");
     default:
         return 0;
     }

@@ -104,6 +104,7 @@ static void test_faults(void **state)
         CASE("\x50\0\0\5\x58\0\0\1\1", "user identity item of 1 bytes"),
         CASE("\x50\0\0\x08\x58\0\0\4\1\0\0\1", "user identity item is too short for its fields"),
         CASE("\x50\0\0\x09\x58\0\0\5\1\0\0\1u", "user identity item is too short for its fields"),
+        CASE("\x50\0\0\6\x59\0\0\2\0\0", "user identity item of an answer in a request"),
 #undef CASE
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
