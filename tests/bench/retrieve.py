@@ -99,7 +99,7 @@ class Bench:
     def tuned(self):
         return {name: peer for name, peer in self.peers.items() if "stock" not in name}
 
-    def rate(self, server, nclients, syntax, repeat=3, **more):
+    def rate(self, server, nclients, syntax, repeat=10, **more):
         options = [*syntax, "--clients", nclients, "--repeat", repeat, *more.pop("options", ())]
         return lambda: self.load(server, "get", CT_SERIES, options=options, **more)["rate"]
 
@@ -325,7 +325,7 @@ class Bench:
             "cancels": lambda: until_quiet(["--cancel-after", 20], True),
             "stops reading": lambda: until_quiet(["--stop-after", 5, "--seconds", 30], False)})
         for name, seconds in times.items():
-            self.row(f"a client {name}: no decoding for it any more after", f"{seconds:.1f} s",
+            self.row(f"a client {name}: no decoding for it any more after", f"{max(seconds, 0.1):.1f} s",
                      "≤ 1 s", seconds <= 1)
 
     def case_echo(self):
@@ -408,8 +408,10 @@ class Bench:
                 if cable.stdout.readline() != "ready\n":
                     raise RuntimeError("netdelay.py does not start")
                 there, here = ["ip", "netns", "exec", a], ["ip", "netns", "exec", b]
+                small = self.load(self.ours, "get", MR_SERIES, options=[*MR, *DECODED])
+                nbytes = int(small["bytes"] / small["instances"])
                 with self.node(host="10.78.0.1", prefix=there) as node, self.manage(
-                        servers.Sender(self.build, 8192, host="10.78.0.1", prefix=there)) as ready:
+                        servers.Sender(self.build, nbytes, host="10.78.0.1", prefix=there)) as ready:
                     # A round takes 20 s: three will do.
                     ours, ceiling = (min(runs, key=lambda run: run["seconds"]) for runs in zip(*(
                         (self.load(node, "get", MR_SERIES, options=[*MR, *DECODED], prefix=here),
