@@ -19,6 +19,15 @@ static ul_tls_options from(const scp_options *options)
     };
 }
 
+static bool has_secure_destination(const scp_options *options)
+{
+    for (uint32_t i = 0; i < options->ndestinations; i++) {
+        if (options->destinations[i].tls)
+            return true;
+    }
+    return false;
+}
+
 static int check_users(const scp_options *options, scp_error *error)
 {
     uint32_t nusers;
@@ -35,7 +44,7 @@ int security_open(ul_tls **out, const scp_options *options, scp_error *error)
     *out = NULL;
     if (check_users(options, error) != 0)
         return -1;
-    return tls.accepts ? ul_tls_create(out, &tls, error) : 0;
+    return tls.accepts || has_secure_destination(options) ? ul_tls_create(out, &tls, error) : 0;
 }
 
 int security_reload(ul_tls *tls, const scp_options *options, scp_error *error)
@@ -47,6 +56,7 @@ int security_reload(ul_tls *tls, const scp_options *options, scp_error *error)
         return 0;
     if (ul_tls_reload(tls, &anew, error) != 0)
         return -1;
-    log_event(LOG_INFO, "tls.reloaded", LOG_T("certificate", anew.certificate));
+    log_event(LOG_INFO, "tls.reloaded",
+              LOG_T("certificate", anew.certificate != NULL ? anew.certificate : ""));
     return 0;
 }

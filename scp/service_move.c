@@ -83,6 +83,9 @@ static bool choose_destination(move_operation *op, const scp_node *node, const s
     if (!access_may_send_to(peer->access, found->ae_title))
         return query_fail(fault, DIMSE_NOT_AUTHORIZED, 0, "no right to send to %.16s by %s",
                           found->ae_title, peer->access->text);
+    if (found->tls && node->tls == NULL) /* began to after our start */
+        return query_fail(fault, DIMSE_OUT_OF_RESOURCES_SUBOPERATIONS, 0,
+                          "%.16s wants TLS: restart the node for it", found->ae_title);
     op->setting = (suboperations_setting){
         .links = &store_link_network,
         .nassociations = found->associations,
@@ -92,6 +95,7 @@ static bool choose_destination(move_operation *op, const scp_node *node, const s
         .nprefer = found->nprefer,
     };
     set_target(&op->setting.target, found, node, peer, request);
+    op->setting.target.tls = found->tls ? node->tls : NULL;
     return true;
 }
 

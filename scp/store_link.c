@@ -55,6 +55,7 @@ static bool network_open(void *link, ul_request *request, void (*on_connected)(v
                               .connect_timeout_ms = t->connect_timeout_ms,
                               .io_timeout_ms = t->io_timeout_ms,
                               .max_pdu = t->max_pdu,
+                              .tls = t->tls,
                               .on_connected = on_connected,
                               .on_connected_context = context};
     snprintf(request->calling_ae_title, sizeof request->calling_ae_title, "%s",

@@ -21,6 +21,7 @@ typedef struct store_target {
     int connect_timeout_ms; /* for its name, the connection and the answer to the request */
     int io_timeout_ms;      /* for a C-STORE-RSP, and for data to make progress */
     uint32_t max_pdu;
+    ul_tls *tls; /* NULL: plain */
     uint16_t priority;
     char originator_ae_title[UL_AE_TITLE_SIZE]; /* "": none, as for C-GET */
     uint16_t originator_message_id;

@@ -9,6 +9,7 @@
 #include "ul_associate.h"
 #include "ul_lookup.h"
 #include "ul_pdata.h"
+#include "ul_tls_session.h"
 #include "ul_transport.h"
 
 #include <arpa/inet.h>
@@ -42,12 +43,20 @@ struct ul_connection {
     size_t pdv_pos; /* of the next PDV in it; pdu_nbytes: none is left */
 };
 
+/* Plain and closed again, as before a connection. */
+static void hang_up(ul_connection *c)
+{
+    ul_transport_hang_up(&c->transport);
+    ul_tls_session_free(c->transport.tls);
+    c->transport.tls = NULL;
+}
+
 /* ---- Failures ---- */
 
 static bool fail_open(ul_connection *c, ul_connect_fault *fault, const char *comment,
                       const scp_error *message)
 {
-    ul_transport_hang_up(&c->transport);
+    hang_up(c);
     snprintf(fault->comment, sizeof fault->comment, "%s", comment);
     if (message != &fault->message)
         fault->message = *message;
@@ -200,6 +209,22 @@ static bool connect_host(ul_connection *c, const ul_target *target, int64_t dead
     return connected;
 }
 
+static bool secure(ul_connection *c, const ul_target *target, ul_connect_fault *fault)
+{
+    char comment[65];
+    const ul_io io = ul_tls_handshake(&c->transport, target->tls, target->host);
+    if (io == UL_IO_OK)
+        return true;
+    if (io == UL_IO_WOKEN)
+        return fail_stopped(c, fault);
+    const char *why = c->transport.tls != NULL ? ul_tls_failure(c->transport.tls) : "";
+    if (why[0] == '\0')
+        why = io == UL_IO_TIMEOUT ? "no answer in time" : "the peer hung up";
+    scp_fail(&fault->message, "TLS handshake with %s failed: %s", target->host, why);
+    snprintf(comment, sizeof comment, "TLS failed: %.50s", why);
+    return fail_open(c, fault, comment, &fault->message);
+}
+
 /* ---- PDUs in ---- */
 
 /* A whole PDU into c->pdu; its type in *type. */
@@ -243,7 +268,7 @@ static void answer_release(ul_connection *c)
     struct iovec iov = {pdu, sizeof pdu};
     c->transport.deadline_ms = ul_now_ms() + LAST_WORDS_MS;
     ul_transport_write(&c->transport, &iov, 1);
-    ul_transport_hang_up(&c->transport);
+    hang_up(c);
 }
 
 static ul_result next_data(ul_connection *c, scp_error *error)
@@ -373,6 +398,8 @@ bool ul_connection_open(ul_connection *c, const ul_target *target, ul_request *r
     c->transport.torn = false;
     if (!connect_host(c, target, deadline_ms, request, fault))
         return false;
+    if (target->tls != NULL && !secure(c, target, fault))
+        return false;
     if (target->on_connected != NULL)
         target->on_connected(target->on_connected_context);
     if (!negotiate(c, target, request, fault))
@@ -425,7 +452,7 @@ void ul_connection_release(ul_connection *c, int timeout_ms)
     while (read_pdu(c, &type, c->max_pdu) == UL_IO_OK && type != PDU_RELEASE_RP &&
            type != PDU_ABORT)
         ; /* data that was under way, a release of the peer's own at the same time */
-    ul_transport_hang_up(t);
+    hang_up(c);
 }
 
 void ul_connection_abort(ul_connection *c)
@@ -445,7 +472,7 @@ void ul_connection_abort(ul_connection *c)
         ul_transport_drain(t, LAST_WORDS_MS);
     }
     t->deaf = false;
-    ul_transport_hang_up(t);
+    hang_up(c);
     c->pdu_nbytes = c->pdv_pos = 0;
 }
 

@@ -12,6 +12,7 @@
 #define UL_CONNECT_H
 
 #include "ul.h"
+#include "ul_tls.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,9 +24,10 @@ typedef struct ul_connection ul_connection;
 typedef struct ul_target {
     const char *host; /* a name, or a numeric IPv4 or IPv6 address */
     uint16_t port;
-    int connect_timeout_ms; /* for the name, the connection and the answer, together */
+    int connect_timeout_ms; /* for name, connection, handshake and answer, together */
     int io_timeout_ms;      /* a read or write that makes no progress */
     uint32_t max_pdu;       /* what we announce */
+    ul_tls *tls; /* the connection is by TLS, and its certificate for host; NULL: plain */
     /* Called once the connection is there, before the answer to the request: a peer that serves
        only one connection at a time may have to be woken first. NULL: nobody is told. */
     void (*on_connected)(void *context);

@@ -15,6 +15,7 @@ from pydicom.misc import is_dicom
 
 from support import compare, studies
 from support.capture import Capture
+from support.certificates import Certificates
 from support.node import Node, require, run, stock_environment
 from support.studies import GOOD, PHANTOM
 
@@ -27,15 +28,15 @@ def free_port():
 class Program:
     """A server of DCMTK's, once it answers an echo."""
 
-    def __init__(self, port, *command):
-        self.port, self.command = port, [str(word) for word in command]
+    def __init__(self, port, *command, echo=()):
+        self.port, self.command, self.echo = port, [str(word) for word in command], echo
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         env=stock_environment())
         for _ in range(200):
-            if run("echoscu", "-aec", "DEST", "127.0.0.1", self.port, check=False).returncode == 0:
+            if run("echoscu", *self.echo, "-aec", "DEST", "127.0.0.1", self.port, check=False).returncode == 0:
                 return self
             time.sleep(0.05)
         self.__exit__()
@@ -121,6 +122,37 @@ class MoveJudges(unittest.TestCase):
                 Node(self.archive, "--destination", self.destination(port)) as node:
             done = self.movescu(node, "DEST")
             self.assertIn("Refused: OutOfResourcesSubOperations", done.text)
+
+    def test_tls(self):
+        """storescp +tls; a certificate for another host, or none at all, gets no instance."""
+        require("openssl")
+        with tempfile.TemporaryDirectory() as folder:
+            got, certificates = pathlib.Path(folder) / "got", Certificates(folder)
+            got.mkdir()
+            mine, dest = certificates.make("node"), certificates.make("dest")
+            other = certificates.make("other", names="DNS:elsewhere.example")
+            good, wrong, plain = free_port(), free_port(), free_port()
+            config = pathlib.Path(folder) / "c.yaml"
+            config.write_text(
+                f"tls_key: {mine[0]}\ntls_certificate: {mine[1]}\ntls_ca_file: {certificates.ca}\n"
+                "destinations:\n" + "".join(
+                    f"  - {{ae_title: {title}, host: localhost, port: {port}, tls: true, "
+                    "retries: 0}\n" for title, port in
+                    (("DEST", good), ("WRONG", wrong), ("PLAIN", plain))))
+
+            def secure(port, key, pem):
+                return Program(port, "storescp", "+tls", key, pem, "+cf", certificates.ca, "-od",
+                               got, port, echo=("+tls", *mine, "+cf", certificates.ca))
+            with secure(good, *dest), secure(wrong, *other), \
+                    Program(plain, "storescp", "-od", got, plain), \
+                    Node(self.archive, "-c", config) as node:
+                for title in ("WRONG", "PLAIN"):
+                    done = self.movescu(node, title)
+                    self.assertIn("Refused: OutOfResourcesSubOperations", done.text)
+                    node.wait_for_log(f"move.unreachable.*destination={title}.*TLS handshake")
+                    self.assertEqual(list(got.iterdir()), [])
+                self.assertIn("Final Move Response (Success)", self.movescu(node, "DEST").text)
+                self.check(got)
 
     def test_dissector(self):
         require("tshark")
