@@ -101,9 +101,10 @@ static dcb_status read_dataset_bytes(uint8_t **bytes, size_t *nbytes, bool *whol
     return DCB_OK;
 }
 
-dcb_status dcb__part10_dataset(dcb_dataset **out, const dcb__part10_file *file,
-                               const dcb__source *source, const dcb_limits *limits,
-                               dcb_error *error)
+/* The data set up to a tag. */
+static dcb_status read_until(dcb_dataset **out, const dcb__part10_file *file,
+                             const dcb__source *source, const dcb_limits *limits, uint32_t until,
+                             dcb_error *error)
 {
     *out = NULL;
     for (uint64_t wanted = FIRST_HEAD;; wanted *= 4) {
@@ -117,7 +118,7 @@ dcb_status dcb__part10_dataset(dcb_dataset **out, const dcb__part10_file *file,
             read_dataset_bytes(&bytes, &nbytes, &whole, file, source, wanted, error);
         if (status == DCB_OK)
             status = dcb_dataset_parse_head(out, &end, bytes, nbytes, file->transfer_syntax_uid,
-                                            TAG_PIXELS, file->lookup, file->lookup_context, error);
+                                            until, file->lookup, file->lookup_context, error);
         free(bytes);
         if (status != DCB_OK || end != DCB_HEAD_CUT)
             return status;
@@ -131,6 +132,27 @@ dcb_status dcb__part10_dataset(dcb_dataset **out, const dcb__part10_file *file,
                              "the elements before Pixel Data are over the limit, %llu bytes",
                              (unsigned long long)wanted);
     }
+}
+
+dcb_status dcb__part10_dataset(dcb_dataset **out, const dcb__part10_file *file,
+                               const dcb__source *source, const dcb_limits *limits,
+                               dcb_error *error)
+{
+    return read_until(out, file, source, limits, TAG_PIXELS, error);
+}
+
+/* What an instance is can be told though elements behind its UIDs be malformed: it goes out as it
+   is then. */
+static dcb_status read_identity(dcb_dataset **out, const dcb__part10_file *file,
+                                const dcb__source *source, const dcb_limits *limits,
+                                dcb_error *error)
+{
+    dcb_status status = dcb__part10_dataset(out, file, source, limits, error);
+    if (status == DCB_ERR_DATASET || status == DCB_ERR_UNSUPPORTED) {
+        const dcb_status again = read_until(out, file, source, limits, TAG_SERIES + 1, NULL);
+        status = again == DCB_OK ? DCB_OK : status;
+    }
+    return status;
 }
 
 static uint32_t number_of(const dcb_dataset *dataset, uint32_t tag, uint32_t otherwise)
@@ -207,7 +229,7 @@ dcb_status dcb__part10_open(dcb__part10_file **out, dcb__source *source, const d
     }
     free(meta);
     if (status == DCB_OK)
-        status = dcb__part10_dataset(&dataset, file, source, limits, error);
+        status = read_identity(&dataset, file, source, limits, error);
     if (status == DCB_OK)
         status = take_identity(file, dataset, error);
     if (status == DCB_OK)

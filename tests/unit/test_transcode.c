@@ -158,6 +158,36 @@ static void test_there_and_back(void **state)
     assert_true(compared > 5 * refused / 2 && compared > 40);
 }
 
+/* An element that comes twice behind the UIDs: it goes out as it is, and in no other way. */
+static void test_malformed_as_it_is(void **state)
+{
+    (void)state;
+    static const uint8_t twice[] = {0x28, 0, 0x10, 0, 'U', 'S', 2, 0, 5, 0};
+    size_t nbytes, at = 0;
+    uint8_t *dataset = source_instance(&nbytes, &source_kinds[0], 0);
+    while (at + sizeof twice < nbytes && memcmp(dataset + at, twice, 8) != 0)
+        at++;
+    assert_true(at + sizeof twice < nbytes);
+    bytes malformed = {NULL, 0};
+    append(&malformed, dataset, at);
+    append(&malformed, twice, sizeof twice);
+    append(&malformed, dataset + at, nbytes - at);
+    bytes file = part10_of(EXPLICIT_LE, malformed.data, malformed.nbytes);
+    dcb_frame *stored = get(&file, DCB_ENCODING_STORED);
+    size_t stored_nbytes;
+    const uint8_t *part10 = dcb_frame_part10(stored, &stored_nbytes);
+    assert_int_equal(stored_nbytes, file.nbytes);
+    assert_memory_equal(part10, file.data, file.nbytes);
+    dcb_frame_release(stored);
+    for (int e = DCB_ENCODING_IMPLICIT_LE; e < DCB_ENCODING_END; e++) {
+        dcb_error error = DCB_ERROR_INIT;
+        assert_int_equal(try(&file, (dcb_encoding)e, &error), DCB_ERR_DATASET);
+    }
+    free(file.data);
+    free(malformed.data);
+    free(dataset);
+}
+
 /* ---- Fragments ------------------------------------------------------------------------------- */
 
 /* "|" begins an item; the first is the offset table, in hexadecimal digits as all. */
@@ -334,9 +364,8 @@ static void test_memory_runs_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_there_and_back),
-        cmocka_unit_test(test_fragments),
-        cmocka_unit_test(test_damaged_codestreams),
+        cmocka_unit_test(test_there_and_back),  cmocka_unit_test(test_malformed_as_it_is),
+        cmocka_unit_test(test_fragments),       cmocka_unit_test(test_damaged_codestreams),
         cmocka_unit_test(test_memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
