@@ -407,7 +407,8 @@ static bool answer_request(association *a, const char *full)
         .access = a->access.text,
     };
     negotiation_verdict verdict = negotiate(ul_association_request(a->ul), &policy);
-    if (verdict.accepted && full != NULL) {
+    /* Who the user is was not asked then, and nobody is told "never" for want of room. */
+    if (full != NULL && (verdict.accepted || policy.rights == 0)) {
         snprintf(text, sizeof text, "as many associations as are allowed (%s)", full);
         verdict = (negotiation_verdict){false, 2, 3, 2, text};
     }

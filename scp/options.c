@@ -4,7 +4,7 @@
  * command line, each going before the ones before it.
  *
  * Invariant: what a source gives is taken or refused; nothing is silently ignored.
- * Threads: before any is started (getopt_long keeps its state in globals).
+ * Threads: one at a time, at the start and at SIGHUP (getopt_long keeps its state in globals).
  */
 #include "options.h"
 

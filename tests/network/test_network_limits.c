@@ -53,6 +53,24 @@ static void test_per_address(void **state)
     client_close(&second);
 }
 
+/* A user without room is told to come again, though its rule is not looked at. */
+static void test_full_before_rules(void **state)
+{
+    fixture *f = *state;
+    dimse_client first;
+    static char one[] = "ONE", *calling[] = {one};
+    scp_access_rule rule = {.calling = calling, .ncalling = 1, .rights = ACCESS_ALL};
+    f->options.access = &rule;
+    f->options.naccess = 1;
+    f->options.max_associations = 1;
+    f->client.calling = "ONE";
+    fixture_start(f);
+    fixture_open(f, &first);
+    expect_full(f, "TWO");
+    client_close(&first);
+    fixture_expect_associations(f, 0);
+}
+
 static void test_queries(void **state)
 {
     fixture *f = *state;
@@ -117,10 +135,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_prepare, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_per_ae),
-        TEST(test_per_address),
-        TEST(test_queries),
-        TEST(test_bytes),
+        TEST(test_per_ae),  TEST(test_per_address), TEST(test_full_before_rules),
+        TEST(test_queries), TEST(test_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
