@@ -258,6 +258,20 @@ static int make_file(pack_job *job)
 
 /* ---- What is kept or set aside --------------------------------------------------------------- */
 
+/* Syncs what was made under the staged name (cause: 0, or why it was not), and lists it. */
+static int finish_staged(pack_job *job, int cause, const char *staged, const char *final,
+                         const char *path)
+{
+    int fd = cause == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (cause == 0 && (fd < 0 || fsync(fd) != 0))
+        cause = errno;
+    if (fd >= 0)
+        close(fd);
+    if (cause != 0)
+        return fail_path(job, "write", path, cause);
+    return ingest__switch_place(&job->changes, staged, final) ? 0 : no_memory(job);
+}
+
 /* The same bytes under another name, on the disk: the spool's file may be in the journal only. */
 static int stage_spooled(pack_job *job, const pack_candidate *c, const char *suffix)
 {
@@ -268,14 +282,7 @@ static int stage_spooled(pack_job *job, const pack_candidate *c, const char *suf
     int cause = link(from, to) == 0 ? 0 : errno;
     if (cause != 0) /* a file system without links */
         cause = pack_copy(from, to);
-    int fd = cause == 0 ? open(to, O_RDONLY | O_CLOEXEC) : -1;
-    if (cause == 0 && (fd < 0 || fsync(fd) != 0))
-        cause = errno;
-    if (fd >= 0)
-        close(fd);
-    if (cause != 0)
-        return fail_path(job, "keep", from, cause);
-    return ingest__switch_place(&job->changes, staged, final) ? 0 : no_memory(job);
+    return finish_staged(job, cause, staged, final, to);
 }
 
 /* A slice that was packed, as the file that it was. */
@@ -293,16 +300,9 @@ static int stage_slice(pack_job *job, const pack_candidate *c)
     choose_name(staged, final, job, job->changes.id, suffix);
     ingest__staged_path(to, job->ingest, staged);
     const uint8_t *bytes = dcb_frame_part10(frame, &nbytes);
-    int cause = ingest__write_file(job->ingest, to, bytes, nbytes, &stamp);
+    const int cause = ingest__write_file(job->ingest, to, bytes, nbytes, &stamp);
     dcb_frame_release(frame);
-    int fd = cause == 0 ? open(to, O_RDONLY | O_CLOEXEC) : -1;
-    if (cause == 0 && (fd < 0 || fsync(fd) != 0))
-        cause = errno;
-    if (fd >= 0)
-        close(fd);
-    if (cause != 0)
-        return fail_path(job, "write", to, cause);
-    return ingest__switch_place(&job->changes, staged, final) ? 0 : no_memory(job);
+    return finish_staged(job, cause, staged, final, to);
 }
 
 static int stage_candidate(pack_job *job, const pack_candidate *c)
