@@ -13,7 +13,9 @@ class Certificates:
         for name in ("authority", "stranger"):
             self.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "60",
                          "-keyout", f"{name}.key", "-out", f"{name}.pem",
-                         "-subj", f"/O=Test/CN={name}")
+                         "-subj", f"/O=Test/CN={name}",
+                         # Newer verifiers want to see it.
+                         "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         self.ca = self.folder / "authority.pem"
 
     def openssl(self, *words, text=None):
@@ -25,10 +27,17 @@ class Certificates:
 
     def make(self, name, issuer="authority", days=60, names="DNS:localhost,IP:127.0.0.1"):
         """Returns the paths of key and certificate. days -1: expired."""
-        (self.folder / f"{name}.ext").write_text(f"subjectAltName={names}\n")
+        (self.folder / f"{name}.ext").write_text(
+            f"subjectAltName={names}\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n")
         self.openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key",
                      "-out", f"{name}.csr", "-subj", f"/O=Test/CN={name}")
-        self.openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem",
-                     "-CAkey", f"{issuer}.key", "-CAcreateserial", "-days", str(days),
-                     "-extfile", f"{name}.ext", "-out", f"{name}.pem")
+        words = ["x509", "-req", "-in", f"{name}.csr", "-CA", f"{issuer}.pem", "-CAkey",
+                 f"{issuer}.key", "-CAcreateserial", "-extfile", f"{name}.ext", "-out",
+                 f"{name}.pem"]
+        if days < 0 and "-not_after" in self.openssl("x509", "-help"):
+            # OpenSSL 3.4 and newer take no days that are over.
+            self.openssl(*words, "-not_before", "20200101000000Z", "-not_after",
+                         "20200201000000Z")
+        else:
+            self.openssl(*words, "-days", str(days))
         return self.folder / f"{name}.key", self.folder / f"{name}.pem"
