@@ -10,6 +10,8 @@
  */
 #include "association_private.h"
 
+#include "association_audit.h"
+#include "audit.h"
 #include "log.h"
 #include "metrics.h"
 #include "negotiation.h"
@@ -427,6 +429,7 @@ static bool answer_request(association *a, const char *full)
     metrics_reject(verdict.source, verdict.reason);
     activity_refuse("association", a->request->peer_address, a->request->calling_ae_title,
                     verdict.text);
+    audit_tell(a->setting.node->audit, AUDIT_REFUSED, a->request, verdict.text);
     ul_association_reject(a->ul, verdict.result, verdict.source, verdict.reason);
     return false;
 }
@@ -536,6 +539,7 @@ bool association_run(association *a, const char *full)
     else if (result != UL_ABORTED)
         ul_association_abort(a->ul);
     drop_stream(a); /* before the log tells of the end: nothing of it is left then */
+    association_audit_close(a);
     note_end(a, result);
     log_end(a, result, &error, started);
     return true;

@@ -15,6 +15,8 @@
 
 #include <pthread.h>
 
+typedef struct audit_event audit_event; /* audit.h */
+
 struct association {
     association_setting setting;
     ul_association *ul;
@@ -32,6 +34,7 @@ struct association {
     ul_traffic stream_before; /* what there was when it began */
     uint64_t nstored;
     uint64_t nqueries;       /* C-FIND requests that were run */
+    audit_event *stored;     /* what came in, for the audit trail; NULL: nothing yet */
     activity_entry activity; /* what others see of it */
     ul_traffic counted;      /* of its bytes: in the metrics already */
     pthread_mutex_t lock;    /* busy, stopping */

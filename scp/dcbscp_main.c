@@ -11,6 +11,7 @@
 #include "access.h"
 #include "ahead.h"
 #include "archive.h"
+#include "audit.h"
 #include "dictionary.h"
 #include "http_server.h"
 #include "index.h"
@@ -210,6 +211,9 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
     if (options->store != NULL && ingest_open(&parts->node.ingest, options, parts->node.index,
                                               parts->node.series, error) != 0)
         return -1;
+    if (audit_open(&parts->node.audit, &parts->node, error) != 0)
+        return -1;
+    audit_tell(parts->node.audit, AUDIT_STARTED, NULL, "");
     if (titles_start(&parts->titles, &parts->node, error) != 0)
         return -1;
     if (server_start(&parts->server, &parts->node, SERVICES, nservices, error) != 0)
@@ -227,6 +231,8 @@ static void stop_all(node_parts *parts)
         server_stop(parts->server, settings_look(&view, parts->node.settings)->shutdown_timeout_s);
     settings_drop(&view);
     http_server_close(parts->http);
+    audit_tell(parts->node.audit, AUDIT_STOPPED, NULL, "");
+    audit_close(parts->node.audit);
     titles_stop(parts->titles);
     ingest_close(parts->node.ingest);
     if (parts->archive != NULL)

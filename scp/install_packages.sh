@@ -15,7 +15,7 @@ BUILD="g++ cmake ninja-build pkg-config libdcmtk-dev libssl-dev libcrypt-dev lib
   libutf8proc-dev libyaml-dev libmicrohttpd-dev libgnutls28-dev libcmocka-dev"
 TRY="dcmtk"
 TEST="clang libclang-rt-dev llvm ccache libopenjp2-tools dicom3tools tshark python3 python3-pydicom
-  python3-numpy python3-odil libgdcm-tools orthanc zstd openssl iproute2 procps mandoc
+  python3-numpy python3-odil libgdcm-tools orthanc zstd openssl libxml2-utils iproute2 procps mandoc
   prometheus chromium chromium-driver"
 CONTAINER="mmdebstrap buildah podman podman-compose runc netavark aardvark-dns iptables nftables
   iproute2 python3-pydicom python3-numpy"

@@ -15,6 +15,7 @@
 typedef struct series_pool series_pool; /* open series by path: series_pool.h */
 typedef struct ahead_pool ahead_pool;   /* threads that make instances before their turn: ahead.h */
 
+typedef struct scp_audit scp_audit;   /* who did what: audit.h */
 typedef struct scp_ingest scp_ingest; /* what takes instances in: ingest.h */
 
 typedef struct scp_node {
@@ -26,6 +27,7 @@ typedef struct scp_node {
     scp_ingest *ingest;          /* NULL: nothing is stored */
     ul_tls *tls;                 /* NULL: neither accepted nor asked for */
     scp_users *users;            /* NULL: user identity is off */
+    scp_audit *audit;            /* NULL: off */
     const struct scp_node *next; /* another AE title of the same port: titles.h; NULL: none */
 } scp_node;
 

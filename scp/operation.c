@@ -8,6 +8,7 @@
  */
 #include "association_private.h"
 
+#include "association_audit.h"
 #include "get_contexts.h"
 #include "log.h"
 #include "metrics.h"
@@ -202,8 +203,10 @@ static void note_end(association *a, const operation *op, double started, ul_res
     metrics_operation(op->service->name, result == UL_OK ? op->status : METRIC_NO_STATUS,
                       (association_now_ms() - started) / 1e3);
     if (op->service->take != NULL && result == UL_OK &&
-        dimse_classify(op->status) != DIMSE_CLASS_FAILURE)
+        dimse_classify(op->status) != DIMSE_CLASS_FAILURE) {
         set(&a->activity.stored, ++a->nstored);
+        association_audit_stored(a, op->request.affected_sop_instance_uid);
+    }
     if (result != UL_OK || dimse_classify(op->status) != DIMSE_CLASS_FAILURE)
         return;
     char reason[120];
@@ -297,11 +300,13 @@ ul_result operation_run(association *a, const service *kind, const ul_context *c
         return association_refuse(a, context, DIMSE_OUT_OF_RESOURCES, "out of memory", error);
     }
     a->nqueries += kind->command_field == DIMSE_C_FIND_RQ;
+    audit_event *audited = association_audit_begin(a, kind, op.state, context);
     incoming_reset(&a->message);
     a->running = true;
     ul_result result = drive(a, &op, error);
     a->running = false;
     note_end(a, &op, started, result);
+    association_audit_end(a, audited, op.status, &op.counted, result);
     log_operation(a, &op, started, &before, result);
     kind->finish(op.state);
     return result;

@@ -25,6 +25,7 @@ static const char *const DUPLICATES[] = {"keep-first", "replace", "reject", NULL
 static const char *const TLS_MODES[] = {"off", "separate", "both", "only", NULL};
 static const char *const TLS_PROFILES[] = {"bcp195", "bcp195-nd", "bcp195-2021", "bcp195-extended",
                                            NULL};
+static const char *const AUDIT_MODES[] = {"off", "file", "udp", "tcp", "tls", NULL};
 static const char *const IDENTITY_MODES[] = {"off", "accept", "require", NULL};
 static const char *const CLIENT_CERTIFICATES[] = {"require", "request", "no", NULL};
 
@@ -195,5 +196,12 @@ const option_row OPTION_ROWS[] = {
      "user names and passcodes: off, accept (those that come must be right) or require"},
     {"users_file", VALUE(KIND_FILE, users_file), NULL, NO_FLAG, OPTION_RELOADS,
      "lines NAME:HASH, as dcbtool password makes them; read at each check"},
+    {"audit", WORD(audit, AUDIT_MODES), "off", NO_FLAG, 0,
+     "DICOM audit messages: off, to a file, or to syslog by udp, tcp or tls"},
+    {"audit_file", VALUE(KIND_FILE, audit_file), NULL, NO_FLAG, 0,
+     "the file of audit: file, a message a line"},
+    {"audit_host", VALUE(KIND_HOST, audit_host), NULL, NO_FLAG, 0, "the syslog server"},
+    {"audit_port", NUMBER(audit_port, 0, 65535), "0", NO_FLAG, 0,
+     "its port; 0: 514 (udp), 601 (tcp) or 6514 (tls)"},
 };
 const size_t OPTION_NROWS = COUNT(OPTION_ROWS);

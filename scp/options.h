@@ -84,6 +84,14 @@ typedef struct scp_access_rule {
     uint32_t ndestinations;
 } scp_access_rule;
 
+typedef enum audit_mode {
+    AUDIT_OFF,
+    AUDIT_TO_FILE,
+    AUDIT_TO_UDP,
+    AUDIT_TO_TCP,
+    AUDIT_TO_TLS
+} audit_mode;
+
 typedef struct scp_options {
     char **archives; /* absolute, without trailing slash */
     uint32_t narchives;
@@ -135,6 +143,10 @@ typedef struct scp_options {
     ul_tls_client_certificates tls_client_certificates;
     identity_mode user_identity;
     char *users_file; /* absolute; NULL: none */
+    audit_mode audit;
+    char *audit_file;    /* absolute; NULL: none */
+    char *audit_host;    /* of the syslog server; NULL: none */
+    uint32_t audit_port; /* 0: the registered one */
     char **origins;   /* where each setting came from, in the table's order; NULL: its default */
 } scp_options;
 

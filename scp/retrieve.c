@@ -52,6 +52,9 @@ static void list_instances(retrieve *r)
                 fail_listing(r, "out of memory for the matches", "out of memory");
                 break;
             }
+            if (r->node->audit != NULL)
+                audit_studies_add(&r->studies, instance.study_instance_uid,
+                                  instance.sop_class_uid);
         }
         index_cursor_close(cursor);
     }
@@ -77,6 +80,7 @@ void retrieve_begin(retrieve *r, const char *name, const scp_node *node, const s
 void retrieve_clear(retrieve *r)
 {
     instance_list_clear(&r->list);
+    audit_studies_clear(&r->studies);
     query_clear(&r->query);
     free(r->failures);
     free(r->identifier);

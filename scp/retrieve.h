@@ -29,6 +29,7 @@ typedef struct retrieve {
     bool is_read;
     scp_query query;
     instance_list list;
+    audit_studies studies; /* of the list, where there is an audit trail */
     size_t completed, failed, warning;
     size_t *failures; /* indexes into list, `failed` of them */
     size_t failures_capacity;

@@ -44,7 +44,9 @@ int security_open(ul_tls **out, const scp_options *options, scp_error *error)
     *out = NULL;
     if (check_users(options, error) != 0)
         return -1;
-    return tls.accepts || has_secure_destination(options) ? ul_tls_create(out, &tls, error) : 0;
+    const bool wanted = tls.accepts || has_secure_destination(options) ||
+                        options->audit == AUDIT_TO_TLS;
+    return wanted ? ul_tls_create(out, &tls, error) : 0;
 }
 
 int security_reload(ul_tls *tls, const scp_options *options, scp_error *error)

@@ -10,6 +10,7 @@
 
 #include "activity.h"
 #include "association.h"
+#include "audit.h"
 #include "log.h"
 #include "metrics.h"
 #include "node.h"
@@ -186,6 +187,8 @@ static void note_no_request(scp_server *s, ul_result result, const scp_error *er
         activity_refuse("connection", "", "", error->message);
     log_event(quiet ? LOG_DEBUG : LOG_WARN, "association.no_request",
               LOG_T("reason", error->message));
+    if (result == UL_FAILED)
+        audit_tell(s->setting.node->audit, AUDIT_REFUSED, NULL, error->message);
 }
 
 /* Waits for one connection and sees it through. */

@@ -12,6 +12,7 @@
 #define SERVICE_H
 
 #include "../reader/dcb.h"
+#include "audit_studies.h"
 #include "dimse_message.h"
 #include "dimse_status.h"
 
@@ -80,6 +81,8 @@ typedef struct service {
     void (*describe)(const void *operation, char *buffer, size_t size);
     /* For those who look at the node; called between steps. NULL: has no sub-operations. */
     void (*progress)(const void *operation, service_progress *out);
+    /* What it transfers, for the audit trail; after start. NULL: nothing. */
+    const audit_studies *(*studies)(const void *operation);
     void (*finish)(void *operation); /* frees; called exactly once, whatever happened */
 } service;
 

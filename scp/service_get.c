@@ -115,6 +115,11 @@ static void get_finish(void *operation)
     free(op);
 }
 
+static const audit_studies *get_studies(const void *operation)
+{
+    return &((const get_operation *)operation)->retrieve.studies;
+}
+
 const service service_get = {
     .name = "get",
     .command_field = DIMSE_C_GET_RQ,
@@ -124,5 +129,6 @@ const service service_get = {
     .cancel = get_cancel,
     .describe = get_describe,
     .progress = get_progress,
+    .studies = get_studies,
     .finish = get_finish,
 };

@@ -218,6 +218,11 @@ static void move_finish(void *operation)
     free(op);
 }
 
+static const audit_studies *move_studies(const void *operation)
+{
+    return &((const move_operation *)operation)->retrieve.studies;
+}
+
 const service service_move = {
     .name = "move",
     .command_field = DIMSE_C_MOVE_RQ,
@@ -226,5 +231,6 @@ const service service_move = {
     .cancel = move_cancel,
     .describe = move_describe,
     .progress = move_progress,
+    .studies = move_studies,
     .finish = move_finish,
 };

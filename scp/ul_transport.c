@@ -356,6 +356,8 @@ void ul_transport_end_writing(ul_transport *t)
 const char *ul_transport_failure(const ul_transport *t)
 {
     const char *said = t->tls != NULL ? ul_tls_failure(t->tls) : "";
+    if (said[0] == '\0' && t->last == UL_IO_WOKEN)
+        said = "interrupted";
     return said[0] != '\0' ? said : strerror(t->error);
 }
 
