@@ -44,6 +44,7 @@ root=$(mktemp -d "$cache/root.XXXXXX")
 trap 'rm -rf --one-file-system "$root"' EXIT
 tar -C "$root" -xf "$cache/$suite.tar"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+[ -s "$root/etc/hosts" ] || printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts"
 mkdir -p "$root/src/dcbscp"
 tar -cf - --exclude=./.git --exclude='./build' --exclude='./build-*' . |
   tar -xf - --no-same-owner -C "$root/src/dcbscp"
