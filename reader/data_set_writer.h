@@ -31,8 +31,8 @@ void dcb__writer_reserve(dcb__writer *writer, size_t nbytes);
 void dcb__writer_append(dcb__writer *writer, const void *bytes, size_t nbytes);
 
 /* A whole element. value is little-endian, of any length: it is padded as the VR asks (NUL for UI
-   and binary, space for text) and swapped for big endian. A value over 65534 bytes in a short-length
-   VR is written as UN in the explicit syntaxes (PS3.5 6.2.2 note 2). */
+   and binary, space for text) and swapped for big endian. A value over 65534 bytes in a
+   short-length VR is written as UN in the explicit syntaxes (PS3.5 6.2.2 note 2). */
 void dcb__writer_element(dcb__writer *writer, uint32_t tag, dcb_vr vr, const void *value,
                          size_t nbytes);
 

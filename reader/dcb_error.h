@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* dcb_error.h - how libdcb's own code fails: `return dcb__fail(error, DCB_ERR_FORMAT, pos, ...)`. */
+/* dcb_error.h - how libdcb's own code fails: `return dcb__fail(error, DCB_ERR_FORMAT, pos, ...)`.
+ */
 #ifndef DCB_ERROR_H
 #define DCB_ERROR_H
 

@@ -187,8 +187,8 @@ dcb_status dcb_encapsulated_frame(uint8_t **codestream, size_t *nbytes, const vo
     *nbytes = 0;
     dcb_status status = dcb__pixel_place_find(&place, dataset, dataset_nbytes, error);
     if (status == DCB_OK && !place.encapsulated)
-        status = dcb__fail(error, DCB_ERR_UNSUPPORTED, place.start,
-                           "Pixel Data is not encapsulated");
+        status =
+            dcb__fail(error, DCB_ERR_UNSUPPORTED, place.start, "Pixel Data is not encapsulated");
     return status == DCB_OK
                ? dcb__pixel_place_codestream(codestream, nbytes, &place, dataset, error)
                : status;

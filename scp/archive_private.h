@@ -69,7 +69,7 @@ struct scp_archive {
     bool scanned;         /* the first scan is over */
     bool scanning_again;
     bool rescan_now;
-    bool read_all; /* in the scan under way: also files that are known */
+    bool read_all;    /* in the scan under way: also files that are known */
     atomic_int asked; /* for a scan: 1, 2 of which all files are read */
     int64_t next_check_ms;
 

@@ -27,8 +27,9 @@ enum {
 };
 
 #define DIMSE_NO_DATA_SET 0x0101 /* (0000,0800): any other value means that one follows */
-#define DIMSE_COMMAND_MAX 4096   /* a command set longer than this is refused, unless it has a
-                                    failed list: that one is built on the heap */
+#define DIMSE_COMMAND_MAX                                                                          \
+    4096 /* a command set longer than this is refused, unless it has a                             \
+            failed list: that one is built on the heap */
 
 enum dimse_present {
     DIMSE_HAS_MESSAGE_ID = 1 << 0,
@@ -55,13 +56,12 @@ typedef struct dimse_command {
     char originator_ae_title[UL_AE_TITLE_SIZE];
     uint16_t originator_message_id;
     uint16_t remaining, completed, failed, warning; /* sub-operations */
-    char error_comment[65];     /* (0000,0902) LO */
-    uint32_t offending_element; /* (0000,0901) AT; 0 = absent */
+    char error_comment[65];                         /* (0000,0902) LO */
+    uint32_t offending_element;                     /* (0000,0901) AT; 0 = absent */
 } dimse_command;
 
 /* Refuses what is not a command set: no command field, lengths past the end, UIDs too long. */
-int dimse_command_decode(dimse_command *out, const uint8_t *bytes, size_t nbytes,
-                         scp_error *error);
+int dimse_command_decode(dimse_command *out, const uint8_t *bytes, size_t nbytes, scp_error *error);
 /* Returns the bytes written, never more than capacity; DIMSE_COMMAND_MAX always suffices. */
 size_t dimse_command_encode(uint8_t *buffer, size_t capacity, const dimse_command *command);
 

@@ -147,7 +147,7 @@ typedef struct scp_options {
     char *audit_file;    /* absolute; NULL: none */
     char *audit_host;    /* of the syslog server; NULL: none */
     uint32_t audit_port; /* 0: the registered one */
-    char **origins;   /* where each setting came from, in the table's order; NULL: its default */
+    char **origins;      /* where each setting came from, in the table's order; NULL: its default */
 } scp_options;
 
 /* What the command line asked for besides running. */

@@ -259,7 +259,8 @@ static bool decode_frame(part10_file *file, const dcb_dataset *d, scp_error *err
     dcb_dataset_get_text(d, DCB_TAG(0x0028, 0x0004), photometric, sizeof photometric);
     const dcb_pixel_shape shape = {.rows = u16_of(d, DCB_TAG(0x0028, 0x0010)),
                                    .columns = u16_of(d, DCB_TAG(0x0028, 0x0011)),
-                                   .samples_per_pixel = (uint16_t)u16_of(d, DCB_TAG(0x0028, 0x0002)),
+                                   .samples_per_pixel =
+                                       (uint16_t)u16_of(d, DCB_TAG(0x0028, 0x0002)),
                                    .bits_allocated = (uint16_t)u16_of(d, DCB_TAG(0x0028, 0x0100)),
                                    .bits_stored = (uint16_t)u16_of(d, DCB_TAG(0x0028, 0x0101)),
                                    .is_signed = is_signed(d),
@@ -268,8 +269,8 @@ static bool decode_frame(part10_file *file, const dcb_dataset *d, scp_error *err
         scp_fail(error, "Bits Allocated is not 8, 16 or 32");
         return false;
     }
-    const size_t size = (size_t)shape.rows * shape.columns * shape.samples_per_pixel *
-                        (shape.bits_allocated / 8u);
+    const size_t size =
+        (size_t)shape.rows * shape.columns * shape.samples_per_pixel * (shape.bits_allocated / 8u);
     dcb_status status =
         dcb_encapsulated_frame(&codestream, &nbytes, file->dataset, file->dataset_nbytes, &own);
     uint8_t *samples = status == DCB_OK && size <= MAX_INFLATED ? malloc(size + 1) : NULL;

@@ -53,8 +53,7 @@ static void list_instances(retrieve *r)
                 break;
             }
             if (r->node->audit != NULL)
-                audit_studies_add(&r->studies, instance.study_instance_uid,
-                                  instance.sop_class_uid);
+                audit_studies_add(&r->studies, instance.study_instance_uid, instance.sop_class_uid);
         }
         index_cursor_close(cursor);
     }

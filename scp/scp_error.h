@@ -16,7 +16,10 @@ typedef struct scp_error {
     char message[320];
 } scp_error;
 
-#define SCP_ERROR_INIT {""}
+#define SCP_ERROR_INIT                                                                             \
+    {                                                                                              \
+        ""                                                                                         \
+    }
 
 /* Always -1, so that a caller can write `return scp_fail(error, ...)`. */
 int scp_fail(scp_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));

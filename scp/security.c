@@ -44,8 +44,8 @@ int security_open(ul_tls **out, const scp_options *options, scp_error *error)
     *out = NULL;
     if (check_users(options, error) != 0)
         return -1;
-    const bool wanted = tls.accepts || has_secure_destination(options) ||
-                        options->audit == AUDIT_TO_TLS;
+    const bool wanted =
+        tls.accepts || has_secure_destination(options) || options->audit == AUDIT_TO_TLS;
     return wanted ? ul_tls_create(out, &tls, error) : 0;
 }
 

@@ -20,8 +20,7 @@ dcb_status series_pool_create(series_pool **out, uint32_t capacity,
                               const dcb_open_options *open_options, dcb_error *error);
 void series_pool_close(series_pool *pool);
 /* One reference for the caller: dcb_series_release. */
-dcb_status series_pool_get(dcb_series **out, series_pool *pool, const char *path,
-                           dcb_error *error);
+dcb_status series_pool_get(dcb_series **out, series_pool *pool, const char *path, dcb_error *error);
 /* The file at path changed or is gone: forget it. */
 void series_pool_forget(series_pool *pool, const char *path);
 

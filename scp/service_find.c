@@ -124,9 +124,8 @@ static const dcb_dataset *read_file(find_operation *op)
     }
     const dcb_dataset *dataset = NULL;
     dcb_error error = DCB_ERROR_INIT;
-    const dcb_status status = find_file_dataset(&dataset, &op->file, op->node->index,
-                                                op->node->series, op->query.level, &instance,
-                                                &error);
+    const dcb_status status = find_file_dataset(
+        &dataset, &op->file, op->node->index, op->node->series, op->query.level, &instance, &error);
     if (status == DCB_ERR_NO_MEMORY) {
         fail_no_memory(op);
     } else if (status != DCB_OK && !op->file_warned) {

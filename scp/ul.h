@@ -2,9 +2,9 @@
 /*
  * ul.h - the DICOM upper layer (PS3.8) as the node sees it: associations and the PDVs on them.
  *
- * DCMTK negotiates; it stays behind this header (ul_listener.cc, ul_request.cc, ul_association.cc). Nothing here knows what a message
- * means: a PDV is bytes for a presentation context, whatever its transfer syntax, so that HTJ2K
- * works on every DCMTK.
+ * DCMTK negotiates; it stays behind this header (ul_listener.cc, ul_request.cc, ul_association.cc).
+ * Nothing here knows what a message means: a PDV is bytes for a presentation context, whatever its
+ * transfer syntax, so that HTJ2K works on every DCMTK.
  *
  * Threads: a listener may be waited on by one thread at a time (see ul_receive); an association
  * belongs to one thread, except ul_association_interrupt.
@@ -59,8 +59,8 @@ typedef struct ul_listener_options {
     uint16_t port;            /* 0: any free one */
     uint16_t tls_port;        /* the same, with UL_TLS_MODE_SEPARATE */
     ul_tls_mode tls_mode;
-    ul_tls *tls; /* borrowed until ul_listener_close; unused with UL_TLS_MODE_OFF */
-    uint32_t max_pdu;         /* what we announce: 4096 to 131072 (DCMTK's bound) */
+    ul_tls *tls;            /* borrowed until ul_listener_close; unused with UL_TLS_MODE_OFF */
+    uint32_t max_pdu;       /* what we announce: 4096 to 131072 (DCMTK's bound) */
     int request_timeout_ms; /* from accept to a whole A-ASSOCIATE-RQ (ARTIM), TLS handshake
                                included, however it dribbles */
     int io_timeout_ms;      /* a single read or write on an association that makes no progress */
@@ -112,7 +112,7 @@ typedef struct ul_secure {
 typedef struct ul_identity {
     uint8_t type; /* 0: none came; 1 user name, 2 and passcode, 3 Kerberos, 4 SAML, 5 JWT */
     bool answer_wanted;
-    bool usable; /* types 1 and 2: name and passcode are text and fit */
+    bool usable;                     /* types 1 and 2: name and passcode are text and fit */
     char name[UL_USER_SIZE];         /* UTF-8 */
     char passcode[UL_PASSCODE_SIZE]; /* to be wiped when it was checked */
     bool answer;                     /* set by who checked it: a positive answer goes out */

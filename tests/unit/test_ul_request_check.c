@@ -210,9 +210,8 @@ static void test_mutations(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_sound), cmocka_unit_test(test_faults),
-                                       cmocka_unit_test(test_roles),
-                                       cmocka_unit_test(test_identities),
-                                       cmocka_unit_test(test_mutations)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sound), cmocka_unit_test(test_faults), cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_identities), cmocka_unit_test(test_mutations)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
