@@ -28,6 +28,13 @@ compose() { # PROJECT FILES COMMAND...
   podman-compose -p "$project" "${files[@]}" "$@" >"$WORK/compose.log" 2>&1 ||
     { cat "$WORK/compose.log"; fail "podman-compose $*"; }
 }
+# A bridge has the lowest address of its ports until it is given one: with each container that comes
+# or goes the others would send to an old one, for up to a minute.
+keep_addresses() {
+  ip -o link show type bridge |
+    sed -nE 's/^[0-9]+: ([^:@]+).* link\/ether ([0-9a-f:]+).*/link set dev \1 address \2/p' |
+    ip -batch -
+}
 container() { # SERVICE: its container, running or not
   podman ps -aq --filter "label=com.docker.compose.service=$1"
 }
@@ -147,6 +154,7 @@ more=$(study_of "$data/more")
 echo 0123456789abcdef >"$WORK/http-token"
 export DCBSCP_HTTP_TOKEN=$WORK/http-token PROMETHEUS_IMAGE=localhost/clients
 compose one "$single $SOURCE/docker/compose.monitoring.yaml $WORK/viewer.yaml" up -d --no-build
+keep_addresses
 node=$(container node)
 wait_for "healthy node" healthy "$node"
 start_clients one_default
@@ -234,6 +242,7 @@ compose one "$single $SOURCE/docker/compose.monitoring.yaml" down
 # ---- Two nodes behind a balancer ---------------------------------------------------------------------
 
 compose two "$SOURCE/docker/compose.balanced.yaml" up -d --no-build
+keep_addresses
 node1=$(container node1) node2=$(container node2)
 wait_for "healthy node1" healthy "$node1"
 wait_for "healthy node2" healthy "$node2"
