@@ -52,6 +52,12 @@ class Capture:
         self.process.stderr.close()
 
     def fields(self, name, display_filter="dicom"):
+        """The field of all packets that the filter lets through, of connections that were captured
+        from their SYN on: within one that was under way a PDU's beginning can only be guessed."""
+        whole = set(self._ask("tcp.stream", "tcp.flags.syn == 1 and tcp.flags.ack == 0"))
+        return self._ask(name, f"({display_filter}) and tcp.stream in {{{','.join(sorted(whole))}}}")
+
+    def _ask(self, name, display_filter):
         # Two passes: the dissector reassembles PDUs over segments.
         done = subprocess.run(
             ["tshark", "-2", "-r", str(self.path),
