@@ -191,7 +191,8 @@ bool dcb__store_insert(dcb_cache *cache, dcb__cache_entry *entry, uint64_t gener
     dcb__cache_series *series = entry->series;
     dcb__cache_shard *shard = &cache->shards[dcb__store_shard(cache, entry->hash)];
     dcb__mutex_lock(&series->lock);
-    bool fresh = atomic_load(&cache->generation) + series->generation == generation;
+    bool fresh =
+        !series->retired && atomic_load(&cache->generation) + series->generation == generation;
     if (fresh) {
         series_append(series, entry);
         series->nentries++;

@@ -111,12 +111,13 @@ struct dcb__cache_series {
     dcb_cache *cache;
     uint64_t id; /* never used again */
     uint32_t max_frames;
-    /* Guards the list of entries, nentries, nbytes and generation. An entry that has left the list
-       does not touch the series any more: it may be gone. */
+    /* Guards the list of entries, nentries, nbytes, generation and retired. An entry that has left
+       the list does not touch the series any more: it may be gone. */
     dcb__mutex lock;
     dcb__cache_entry *oldest, *newest;
     uint64_t nentries, nbytes;
     uint64_t generation;            /* counts forgets */
+    bool retired;                   /* nothing is kept any more */
     _Atomic uint64_t loading;       /* loads under way */
     _Atomic size_t frame_nbytes;    /* of the frame loaded last: what the next may weigh */
     dcb__cache_counters counters[]; /* by shard */

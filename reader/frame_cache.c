@@ -137,6 +137,14 @@ void dcb__cache_series_forget(dcb__cache_series *series)
     dcb__store_release(&victims);
 }
 
+void dcb__cache_series_retire(dcb__cache_series *series)
+{
+    dcb__mutex_lock(&series->lock);
+    series->retired = true;
+    dcb__mutex_unlock(&series->lock);
+    dcb__cache_series_forget(series);
+}
+
 dcb_cache *dcb__cache_series_cache(const dcb__cache_series *series)
 {
     return series->cache;

@@ -33,6 +33,9 @@ dcb_status dcb__cache_series_open(dcb__cache_series **out, dcb_cache *cache, uin
 void dcb__cache_series_close(dcb__cache_series *series);
 /* Drops the entries; loads under way are delivered to those who wait, but not kept. */
 void dcb__cache_series_forget(dcb__cache_series *series);
+/* The same, and what is loaded from now on is not kept either: a frame may be read ahead just then.
+ */
+void dcb__cache_series_retire(dcb__cache_series *series);
 dcb_cache *dcb__cache_series_cache(const dcb__cache_series *series);
 
 /* One reference for the caller: from the cache, from another thread's load that is under way, or by

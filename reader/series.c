@@ -168,7 +168,9 @@ void dcb_series_close(dcb_series *series)
     if (series == NULL)
         return;
     atomic_store(&series->closed, true);
-    dcb_series_clear_cache(series);
+    dcb__read_ahead_cancel(series->read_ahead);
+    if (series->cache != NULL)
+        dcb__cache_series_retire(series->cache);
     dcb_series_release(series);
 }
 
