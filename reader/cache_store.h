@@ -28,6 +28,7 @@
 #include "lock.h"
 
 #include <stdatomic.h>
+#include <stddef.h>
 
 #define CACHE_LINE 64
 
@@ -45,9 +46,10 @@ typedef enum dcb__cache_counter {
 } dcb__cache_counter;
 
 typedef struct dcb__cache_counters {
-    _Alignas(CACHE_LINE) _Atomic uint64_t counts[COUNTERS];
+    _Atomic uint64_t counts[COUNTERS];
     _Atomic int64_t last_access_ms;
 } dcb__cache_counters;
+_Static_assert(sizeof(dcb__cache_counters) == CACHE_LINE, "series have one line for each shard");
 
 typedef enum dcb__cache_queue_id { QUEUE_SMALL, QUEUE_MAIN, QUEUES } dcb__cache_queue_id;
 
@@ -99,13 +101,14 @@ typedef struct dcb__cache_shard {
        shard's entries and loadings but series_older and series_newer. */
     _Alignas(CACHE_LINE) dcb__mutex lock;
     dcb__cache_bucket *buckets;
+    dcb__cache_counters counters; /* the hits are in the lock's line: one less to fetch for a hit */
     dcb__cache_loading *loadings; /* a handful: as many as threads load */
     dcb__cache_queue queues[QUEUES];
     _Atomic uint64_t nentries;
     uint32_t ghost_clock;                   /* entries that left the small queue */
     _Atomic uint64_t oldest_stamps[QUEUES]; /* UINT64_MAX: the queue is empty */
-    dcb__cache_counters counters;
 } dcb__cache_shard;
+_Static_assert(offsetof(dcb__cache_shard, counters.counts[COUNT_HITS]) < CACHE_LINE, "as it says");
 
 struct dcb__cache_series {
     dcb_cache *cache;
@@ -120,7 +123,7 @@ struct dcb__cache_series {
     bool retired;                   /* nothing is kept any more */
     _Atomic uint64_t loading;       /* loads under way */
     _Atomic size_t frame_nbytes;    /* of the frame loaded last: what the next may weigh */
-    dcb__cache_counters counters[]; /* by shard */
+    _Alignas(CACHE_LINE) dcb__cache_counters counters[]; /* by shard */
 };
 
 struct dcb_cache {

@@ -43,18 +43,30 @@ static int64_t widen(int32_t value, bool is_unsigned_32)
     return is_unsigned_32 ? (int64_t)(uint32_t)value : value;
 }
 
-/* One loop for each container, so that the compiler can make them fast. */
-#define PUT_ROW(type)                                                                              \
+/* One loop for each container, which the compiler turns into vector instructions: a frame has a
+   quarter of a million samples, and sample by sample this took a seventh of all decoding. */
+#define PUT_ROW(type, wide, value)                                                                 \
     do {                                                                                           \
         type *out = (type *)(job->samples + first * sizeof(type));                                 \
-        for (uint32_t x = 0; x < columns; x++) {                                                   \
-            int64_t value = widen(values[x], is_unsigned_32);                                      \
-            int64_t clamped = value < range.min   ? range.min                                      \
-                              : value > range.max ? range.max                                      \
-                                                  : value;                                         \
-            outside |= clamped != value;                                                           \
-            out[(size_t)x * stride] = (type)clamped;                                               \
+        const wide min = (wide)range.min, max = (wide)range.max;                                   \
+        wide outside = 0;                                                                          \
+        if (stride == 1) {                                                                         \
+            for (uint32_t x = 0; x < columns; x++)                                                 \
+                PUT_SAMPLE(out[x], type, wide, value);                                             \
+        } else {                                                                                   \
+            for (uint32_t x = 0; x < columns; x++)                                                 \
+                PUT_SAMPLE(out[(size_t)x * stride], type, wide, value);                            \
         }                                                                                          \
+        fits = outside == 0;                                                                       \
+    } while (0)
+
+#define PUT_SAMPLE(to, type, wide, value)                                                          \
+    do {                                                                                           \
+        const wide decoded = (value);                                                              \
+        const wide raised = decoded < min ? min : decoded;                                         \
+        const wide clamped = raised > max ? max : raised;                                          \
+        outside |= clamped ^ decoded;                                                              \
+        (to) = (type)clamped;                                                                      \
     } while (0)
 
 bool dcb__put_row(const dcb__decode_job *job, uint32_t row, unsigned component,
@@ -65,20 +77,20 @@ bool dcb__put_row(const dcb__decode_job *job, uint32_t row, unsigned component,
     const bool is_unsigned_32 = header->precision == 32 && !header->is_signed;
     const uint32_t columns = job->columns, stride = header->components;
     const size_t first = (size_t)row * columns * stride + component;
-    bool outside = false;
+    bool fits = true;
 
     switch (dcb__codestream_sample_nbytes(header)) {
     case 1:
-        PUT_ROW(uint8_t);
+        PUT_ROW(uint8_t, int32_t, values[x]);
         break;
     case 2:
-        PUT_ROW(uint16_t);
+        PUT_ROW(uint16_t, int32_t, values[x]);
         break;
     default:
-        PUT_ROW(uint32_t);
+        PUT_ROW(uint32_t, int64_t, widen(values[x], is_unsigned_32));
         break;
     }
-    return !outside || !header->reversible || job->reduce > 0;
+    return fits || !header->reversible || job->reduce > 0;
 }
 
 #define GET_ROW(signed_type, unsigned_type)                                                        \

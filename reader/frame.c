@@ -5,12 +5,12 @@
  * Threads: any.
  */
 #include "frame.h"
+#include "buffers.h"
 #include "dcb_error.h"
 #include "lock.h"
 
 #include <assert.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct dcb_frame {
@@ -42,8 +42,8 @@ dcb_status dcb__frame_create(dcb_frame **out, uint8_t **bytes, const dcb__frame_
     if (layout->part10_nbytes > SIZE_MAX / 2 - overhead)
         return dcb__fail_no_memory(error, layout->part10_nbytes);
 
-    size_t footprint = overhead + layout->part10_nbytes;
-    dcb_frame *frame = malloc(footprint);
+    size_t footprint = dcb__buffer_size(overhead + layout->part10_nbytes);
+    dcb_frame *frame = dcb__buffer_take(footprint);
     if (frame == NULL)
         return dcb__fail_no_memory(error, footprint);
     atomic_init(&frame->references, 1);
@@ -76,7 +76,7 @@ void dcb_frame_release(dcb_frame *frame)
         return;
     dcb__lock_check_none();
     if (atomic_fetch_sub_explicit(&frame->references, 1, memory_order_acq_rel) == 1)
-        free(frame);
+        dcb__buffer_give(frame, frame->footprint);
 }
 
 const uint8_t *dcb_frame_part10(const dcb_frame *frame, size_t *nbytes)

@@ -17,13 +17,20 @@ typedef enum dcb__lock_rank {
     DCB_LOCK_WORKER_POOL,    /* worker_pool.c */
     DCB_LOCK_CACHE_SHARD,    /* frame_cache.c */
     DCB_LOCK_CACHE_SERIES,   /* frame_cache.c */
-    DCB_LOCK_TRAILER,        /* trailer_chunks.c: innermost */
+    DCB_LOCK_TRAILER,        /* trailer_chunks.c */
+    DCB_LOCK_BUFFERS,        /* buffers.c: innermost */
 } dcb__lock_rank;
 
 typedef struct dcb__mutex {
     pthread_mutex_t mutex;
     dcb__lock_rank rank;
 } dcb__mutex;
+
+/* Of one with static storage. Adaptive as in dcb__mutex_init. */
+#define DCB_MUTEX_INIT(rank)                                                                       \
+    {                                                                                              \
+        PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, rank                                                \
+    }
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)

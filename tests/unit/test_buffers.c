@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_buffers.c - blocks for frames: their sizes, that they are handed on, and the limit. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "buffers.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define KIB      ((size_t)1024)
+#define NTHREADS 8
+#define NROUNDS  2000
+
+/* Under AddressSanitizer nothing is kept. */
+static bool keeps_blocks(void)
+{
+    return dcb__buffer_size(100 * KIB + 1) != 100 * KIB + 1;
+}
+
+static void sizes_are_stable_and_tight(void **state)
+{
+    (void)state;
+    for (size_t nbytes = 1; nbytes < 20000 * KIB; nbytes += 1 + nbytes / 50) {
+        const size_t size = dcb__buffer_size(nbytes);
+        assert_in_range(size, nbytes, nbytes + nbytes / 16);
+        assert_int_equal(dcb__buffer_size(size), size);
+    }
+    assert_int_equal(dcb__buffer_size(SIZE_MAX), SIZE_MAX);
+}
+
+static void a_block_is_handed_on(void **state)
+{
+    (void)state;
+    if (!keeps_blocks())
+        skip();
+    const size_t nbytes = 514 * KIB;
+    uint8_t *first = dcb__buffer_take(nbytes);
+    uint8_t *second = dcb__buffer_take(nbytes);
+    assert_non_null(first);
+    assert_non_null(second);
+    assert_true(malloc_usable_size(first) >= dcb__buffer_size(nbytes));
+    memset(first, 1, nbytes);
+    memset(second, 2, nbytes);
+    dcb__buffer_give(first, nbytes);
+    /* Of another size: not this one. */
+    uint8_t *smaller = dcb__buffer_take(300 * KIB);
+    assert_ptr_not_equal(smaller, first);
+    /* A little smaller or larger is the same class; its real size is as good as what was asked. */
+    uint8_t *again = dcb__buffer_take(nbytes - 100);
+    assert_ptr_equal(again, first);
+    assert_int_equal(second[nbytes - 1], 2);
+    dcb__buffer_give(again, dcb__buffer_size(nbytes - 100));
+    dcb__buffer_give(second, nbytes);
+    dcb__buffer_give(smaller, 300 * KIB);
+    dcb__buffer_give(NULL, nbytes);
+}
+
+static void no_more_is_kept_than_the_limit(void **state)
+{
+    (void)state;
+    enum { N = 40 };
+    const size_t nbytes = DCB_BUFFERS_KEPT_NBYTES / 16;
+    void *blocks[N];
+    if (!keeps_blocks())
+        skip();
+    const size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    for (int i = 0; i < N; i++)
+        assert_non_null(blocks[i] = dcb__buffer_take(nbytes));
+    for (int i = 0; i < N; i++)
+        dcb__buffer_give(blocks[i], nbytes);
+    const size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
+    assert_true(after - before <= DCB_BUFFERS_KEPT_NBYTES + 64 * KIB);
+    /* What the limit is for is kept, and larger ones never. */
+    assert_true(after - before >= DCB_BUFFERS_KEPT_NBYTES / 2);
+    const size_t large = DCB_BUFFERS_KEPT_NBYTES;
+    assert_int_equal(dcb__buffer_size(large), large);
+    dcb__buffer_give(dcb__buffer_take(large), large);
+    assert_true(mallinfo2().uordblks + mallinfo2().hblkhd <= after);
+}
+
+/* Each block is one thread's alone. */
+static void *take_and_give(void *context)
+{
+    const uint8_t mark = *(const uint8_t *)context;
+    for (unsigned i = 0; i < NROUNDS; i++) {
+        const size_t nbytes = (64 + 16 * (i % 20)) * KIB;
+        uint8_t *block = dcb__buffer_take(nbytes);
+        if (block == NULL)
+            return context;
+        block[0] = block[nbytes / 2] = block[nbytes - 1] = mark;
+        const bool own = block[0] == mark && block[nbytes / 2] == mark && block[nbytes - 1] == mark;
+        dcb__buffer_give(block, nbytes);
+        if (!own)
+            return context;
+    }
+    return NULL;
+}
+
+static void threads_do_not_share_blocks(void **state)
+{
+    (void)state;
+    pthread_t threads[NTHREADS];
+    uint8_t marks[NTHREADS];
+    for (unsigned i = 0; i < NTHREADS; i++) {
+        marks[i] = (uint8_t)(i + 1);
+        assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &marks[i]), 0);
+    }
+    for (unsigned i = 0; i < NTHREADS; i++) {
+        void *failed = NULL;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_are_stable_and_tight),
+        cmocka_unit_test(a_block_is_handed_on),
+        cmocka_unit_test(no_more_is_kept_than_the_limit),
+        cmocka_unit_test(threads_do_not_share_blocks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
