@@ -119,10 +119,10 @@ struct dcb__cache_series {
     dcb__mutex lock;
     dcb__cache_entry *oldest, *newest;
     uint64_t nentries, nbytes;
-    uint64_t generation;            /* counts forgets */
-    bool retired;                   /* nothing is kept any more */
-    _Atomic uint64_t loading;       /* loads under way */
-    _Atomic size_t frame_nbytes;    /* of the frame loaded last: what the next may weigh */
+    uint64_t generation;         /* counts forgets */
+    bool retired;                /* nothing is kept any more */
+    _Atomic uint64_t loading;    /* loads under way */
+    _Atomic size_t frame_nbytes; /* of the frame loaded last: what the next may weigh */
     _Alignas(CACHE_LINE) dcb__cache_counters counters[]; /* by shard */
 };
 
