@@ -41,11 +41,15 @@ int ul_transport_init(ul_transport *t, int stop_fd, int io_timeout_ms)
     return t->wake_fd < 0 ? -1 : 0;
 }
 
-/* Not every socket is TCP (tests use socket pairs): a refusal does no harm. */
-static void arm_quickack(int fd)
+/* A stock peer's Nagle algorithm keeps the rest of a message until what came was acknowledged,
+   which the kernel puts off by 40 ms: this sends it now. It lasts for one acknowledgement. Not
+   every socket is TCP (tests use socket pairs): a refusal does no harm. */
+static void acknowledge(ul_transport *t)
 {
     int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    if (t->unanswered)
+        setsockopt(t->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
+    t->unanswered = false;
 }
 
 void ul_transport_attach(ul_transport *t, int fd)
@@ -54,7 +58,8 @@ void ul_transport_attach(ul_transport *t, int fd)
     t->fd = fd;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    arm_quickack(fd);
+    t->unanswered = true; /* a new connection's first bytes may be there */
+    t->drained_ms = -1;
 }
 
 void ul_transport_hang_up(ul_transport *t)
@@ -99,6 +104,8 @@ static bool is_interrupted(const ul_transport *t)
 /* Waits for events on the socket until `until`. */
 static ul_io wait_until(ul_transport *t, short events, int64_t until)
 {
+    if ((events & POLLIN) != 0)
+        acknowledge(t);
     for (;;) {
         int64_t left = until == INT64_MAX ? -1 : until - ul_now_ms();
         if (until != INT64_MAX && left < 0)
@@ -148,6 +155,8 @@ ul_io ul_transport_wait(ul_transport *t, int timeout_ms)
         t->inbox_end = (size_t)n;
         if (n > 0)
             continue;
+        if (timeout_ms == 0 && t->drained_ms == ul_now_ms())
+            return ul_transport_fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
         ul_io io = wait_until(t, POLLIN, until);
         if (io != UL_IO_OK || t->tls == NULL)
             return io;
@@ -189,7 +198,8 @@ ssize_t ul_transport_raw_read(ul_transport *t, void *buffer, size_t size, bool w
         ssize_t n = recv(t->fd, buffer, size, MSG_DONTWAIT);
         if (n > 0) {
             t->bytes_in += (uint64_t)n;
-            arm_quickack(t->fd);
+            t->unanswered = true;
+            t->drained_ms = (size_t)n < size ? ul_now_ms() : -1;
             return n;
         }
         if (n == 0) {
@@ -287,11 +297,10 @@ ul_io ul_transport_raw_write(ul_transport *t, struct iovec *iov, size_t niov)
             return io;
         if (n > 0) {
             t->bytes_out += (uint64_t)n;
+            t->unanswered = false;
             i += advance(iov + i, niov - i, (size_t)n);
         }
     }
-    if (t->fd >= 0)
-        arm_quickack(t->fd);
     return UL_IO_OK;
 }
 

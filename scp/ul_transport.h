@@ -4,8 +4,8 @@
  * deadlines, interruption. Private to the ul_*.c[c] files.
  *
  * Small exchanges must not wait for the peer's delayed acknowledgement, nor the peer for ours:
- * TCP_NODELAY is on, head and body of a PDU leave in one sendmsg, and TCP_QUICKACK, which the
- * kernel forgets, is armed again after every read and write.
+ * TCP_NODELAY is on, head and body of a PDU leave in one sendmsg, and what came in is acknowledged
+ * (TCP_QUICKACK) before we wait for more of it; what we send meanwhile acknowledges it by itself.
  *
  * With a TLS session (ul_tls_session.h) the same calls read and write through it; it reaches the
  * socket by the two raw calls below, so that deadlines and interruption are these here.
@@ -47,6 +47,8 @@ typedef struct ul_transport {
     bool deaf;           /* interruption no longer counts: the last words are being sent */
     bool hold;           /* the next write may wait for the one after it */
     bool torn;           /* a message went out in part: no PDU may follow it */
+    bool unanswered;     /* bytes came since we sent any: the peer may wait for the kernel's word */
+    int64_t drained_ms;  /* when a read last took all that was there; -1: it left some */
     ul_io last;          /* why the last read or write failed */
     int error;
     uint64_t bytes_in, bytes_out; /* on the wire */
@@ -74,7 +76,8 @@ ssize_t ul_transport_read(ul_transport *t, void *buffer, size_t size);
 ul_io ul_transport_read_all(ul_transport *t, void *buffer, size_t nbytes);
 /* All of it; iov is used up on the way. */
 ul_io ul_transport_write(ul_transport *t, struct iovec *iov, size_t niov);
-/* Is there something to read, or does it come in time? timeout_ms < 0: without limit. */
+/* Is there something to read, or does it come in time? timeout_ms < 0: without limit; 0: that a
+   read found no more in the same millisecond is answer enough. */
 ul_io ul_transport_wait(ul_transport *t, int timeout_ms);
 /* No more will be written: the peer sees the end of the stream behind what it has got. */
 void ul_transport_end_writing(ul_transport *t);
