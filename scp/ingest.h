@@ -29,8 +29,10 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
 /* No instance may be under way. */
 void ingest_close(scp_ingest *ingest);
 
-/* Returns when all that was acknowledged before the call can be found in the index. */
-void ingest_settle(scp_ingest *ingest);
+/* Returns when all that was acknowledged before the call can be found in the index: true. False
+   where the spool or the index cannot be written, and the node stops or that has not passed within
+   seconds. */
+bool ingest_settle(scp_ingest *ingest);
 
 /* Packs every series that waits in the spool now, and returns when each was tried: true where none
    failed. */

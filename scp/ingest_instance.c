@@ -324,26 +324,33 @@ static duplicate_verdict judge_duplicate(ingest_instance *in, const char *series
 
 /* ---- Keeping ---- */
 
-static int keep_small(ingest_instance *in, const char *path, file_stamp *stamp)
+/* With a journal the index thread writes the file. */
+static int keep_small(ingest_instance *in, ingest_pending *entry)
 {
     scp_ingest *ingest = in->ingest;
     ingest__seal(in->bytes, in->nbytes, journal_hash(in->bytes + PREAMBLE, in->nbytes - PREAMBLE));
-    int result = ingest__write_file(ingest, path, in->bytes, in->nbytes, stamp);
-    if (result == 0 && ingest->journal != NULL) {
-        result = journal_write(ingest->journal, in->number, in->bytes, in->nbytes);
-        if (result != 0)
-            unlink(path);
+    if (ingest->journal == NULL)
+        return ingest__write_file(ingest, entry->path, in->bytes, in->nbytes, &entry->stamp);
+    int result = ingest__reserve(ingest, in->nbytes);
+    if (result != 0)
+        return result;
+    result = journal_write(ingest->journal, in->number, in->bytes, in->nbytes, &entry->segment);
+    if (result != 0) {
+        ingest__unreserve(ingest, in->nbytes);
+        return result;
     }
-    return result;
+    entry->bytes = in->bytes;
+    in->bytes = NULL;
+    return 0;
 }
 
-static int keep_large(ingest_instance *in, const char *path, file_stamp *stamp)
+static int keep_large(ingest_instance *in, ingest_pending *entry)
 {
     uint8_t preamble[PREAMBLE];
     ingest__seal(preamble, in->total_nbytes, XXH3_64bits_digest(in->hash));
     if (pwrite(in->fd, preamble, PREAMBLE, 0) != PREAMBLE)
         return errno != 0 ? errno : EIO;
-    int result = ingest__settle_file(in->ingest, in->fd, in->part, path, stamp);
+    int result = ingest__settle_file(in->ingest, in->fd, in->part, entry->path, &entry->stamp);
     if (result == 0) {
         close(in->fd);
         in->fd = -1;
@@ -355,28 +362,28 @@ static int keep_large(ingest_instance *in, const char *path, file_stamp *stamp)
 static void keep(ingest_instance *in, ingest_pending *entry, index_record *record)
 {
     char path[INGEST_PATH_SIZE];
-    file_stamp stamp;
     int cause = 0;
     if (in->number == 0) {
         in->number = atomic_fetch_add(&in->ingest->next_number, 1);
         cause = ingest__make_folder(in->ingest, in->number);
     }
     ingest__path(path, in->ingest, in->number, ".dcm");
-    char *copy = strdup(path);
-    if (copy == NULL)
+    entry->number = in->number;
+    entry->nbytes = in->total_nbytes;
+    entry->record = record;
+    entry->path = strdup(path);
+    if (cause == 0 && entry->path == NULL)
         cause = ENOMEM;
     if (cause == 0)
-        cause = in->fd < 0 ? keep_small(in, path, &stamp) : keep_large(in, path, &stamp);
+        cause = in->fd < 0 ? keep_small(in, entry) : keep_large(in, entry);
     if (cause == 0) {
-        ingest__acknowledge(in->ingest, entry, copy, &stamp, record, in->number);
+        ingest__acknowledge(in->ingest, entry);
         ingest__count(&in->ingest->backlog, &in->ingest->backlog.stats.received, 1);
         ingest__count(&in->ingest->backlog, &in->ingest->backlog.stats.received_bytes,
                       in->total_nbytes);
         return;
     }
     fail_disk(in, "write", cause);
-    free(copy);
-    index_record_close(record);
     ingest__leave(in->ingest, entry);
 }
 

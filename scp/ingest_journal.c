@@ -3,8 +3,8 @@
  * ingest_journal.c - segments, group commit, checkpoints, replay.
  *
  * Who comes first when nobody writes becomes the leader: it writes what waits, its own record
- * included, flushes once, and wakes the others. So one sender pays for no change of threads, and
- * many share a flush.
+ * included, with one call that returns when the disk has it, and wakes the others. So one sender
+ * pays for no change of threads, and many share a write.
  *
  * Layout of a segment: a block with its sequence number, then records, each from a block's start:
  * 64 bytes of header, the bytes. A record counts where its header names the segment's sequence and
@@ -53,6 +53,7 @@ typedef struct segment {
     int fd;
     segment_state state;
     uint64_t sequence;
+    uint64_t nheld; /* records whose files are not yet written */
 } segment;
 
 /* One who waits for his record; on his stack. */
@@ -60,6 +61,7 @@ typedef struct waiter {
     struct waiter *next;
     uint64_t number, nbytes, payload_hash;
     uint8_t *bytes; /* of a journal_buffer */
+    unsigned segment;
     int result;
     bool done;
 } waiter;
@@ -146,14 +148,12 @@ static int write_first_block(int fd, const segment_header *header)
     return result;
 }
 
-/* Flushed, so that what the segment held before is gone. */
+/* What the segment held before is gone then. */
 static int write_segment_header(segment *s, uint64_t sequence)
 {
     segment_header header = {SEGMENT_MAGIC, sequence, 0};
     header.hash = journal_hash(&header, offsetof(segment_header, hash));
-    int result = write_first_block(s->fd, &header);
-    if (result == 0 && fdatasync(s->fd) != 0)
-        result = errno;
+    const int result = write_first_block(s->fd, &header);
     if (result == 0)
         s->sequence = sequence;
     return result;
@@ -185,9 +185,7 @@ static int write_group(ingest_journal *j, const waiter *group)
         parts[n] = make_record(j, w);
         nbytes += parts[n].iov_len;
     }
-    int result = write_all(j->active->fd, parts, n, j->position);
-    if (result == 0 && fdatasync(j->active->fd) != 0)
-        result = errno;
+    const int result = write_all(j->active->fd, parts, n, j->position);
     if (result == 0)
         j->position += nbytes;
     return result;
@@ -245,7 +243,7 @@ static waiter *take_group(ingest_journal *j, int *result)
     return group;
 }
 
-/* Writes the group and flushes once; the lock is held on entry and return. */
+/* Writes the group, durably; the lock is held on entry and return. */
 static void lead(ingest_journal *j)
 {
     int result = 0;
@@ -254,6 +252,10 @@ static void lead(ingest_journal *j)
         pthread_mutex_unlock(&j->lock);
         result = write_group(j, group);
         pthread_mutex_lock(&j->lock);
+        for (waiter *w = group; w != NULL && result == 0; w = w->next) {
+            w->segment = (unsigned)(j->active - j->segments);
+            j->active->nheld++;
+        }
         /* What follows a damaged record would never be read. */
         if (result != 0)
             retire_active(j);
@@ -265,7 +267,8 @@ static void lead(ingest_journal *j)
     }
 }
 
-int journal_write(ingest_journal *j, uint64_t number, uint8_t *bytes, size_t nbytes)
+int journal_write(ingest_journal *j, uint64_t number, uint8_t *bytes, size_t nbytes,
+                  unsigned *held_in)
 {
     waiter own = {.number = number,
                   .nbytes = nbytes,
@@ -285,7 +288,17 @@ int journal_write(ingest_journal *j, uint64_t number, uint8_t *bytes, size_t nby
         pthread_cond_broadcast(&j->changed);
     }
     pthread_mutex_unlock(&j->lock);
+    *held_in = own.segment;
     return own.result;
+}
+
+void journal_release(ingest_journal *j, unsigned held_in)
+{
+    segment *s = &j->segments[held_in];
+    pthread_mutex_lock(&j->lock);
+    if (--s->nheld == 0 && s->state == SEGMENT_FULL)
+        pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->lock);
 }
 
 uint64_t journal_mark(ingest_journal *j)
@@ -324,12 +337,12 @@ static int fill_segment(int fd, uint64_t nbytes)
     return result == 0 && fsync(fd) != 0 ? errno : result;
 }
 
-/* Opens the segment that is there from before, or makes it. 0 or errno. */
 /* Past the system's cache where the file system can: what is written is not read again, and a copy
-   costs as much as all else here. */
+   costs as much as all else here. Each write is durable when it returns (O_DSYNC): a disk that can
+   write one block through its own cache need not empty all of that, as a flush would. */
 static int open_segment(const ingest_journal *j, const char *name)
 {
-    const int flags = O_RDWR | O_CREAT | O_CLOEXEC;
+    const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC;
     int fd = openat(j->folder_fd, name, flags | O_DIRECT, 0600);
     if (fd < 0)
         return errno == EINVAL ? openat(j->folder_fd, name, flags, 0600) : -1;
@@ -339,6 +352,7 @@ static int open_segment(const ingest_journal *j, const char *name)
     return fd;
 }
 
+/* Opens the segment that is there from before, or makes it. 0 or errno. */
 static int make_segment(const ingest_journal *j, unsigned i, int *out)
 {
     char name[32];
@@ -371,6 +385,21 @@ static bool has_state(const ingest_journal *j, segment_state state)
     return false;
 }
 
+/* May it be used again, once its files are durable? */
+static bool is_done(const segment *s)
+{
+    return s->state == SEGMENT_FULL && s->nheld == 0;
+}
+
+static bool has_done_segment(const ingest_journal *j)
+{
+    for (uint32_t i = 0; i < j->nsegments; i++) {
+        if (is_done(&j->segments[i]))
+            return true;
+    }
+    return false;
+}
+
 static bool wants_segment(const ingest_journal *j)
 {
     return j->nsegments < SEGMENTS_MAX && !has_state(j, SEGMENT_FREE) &&
@@ -388,14 +417,14 @@ static void wait_to_retry(ingest_journal *j)
 
 static void checkpoint(ingest_journal *j)
 {
-    bool full[SEGMENTS_MAX];
+    bool done[SEGMENTS_MAX];
     for (uint32_t i = 0; i < SEGMENTS_MAX; i++)
-        full[i] = i < j->nsegments && j->segments[i].state == SEGMENT_FULL;
+        done[i] = i < j->nsegments && is_done(&j->segments[i]);
     pthread_mutex_unlock(&j->lock);
     int result = syncfs(j->folder_fd) == 0 ? 0 : errno;
-    /* Not to be replayed after its files went elsewhere; no need for it to reach the disk now. */
+    /* Not to be replayed after its files went elsewhere. */
     for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
-        if (full[i])
+        if (done[i])
             result = write_first_block(j->segments[i].fd, NULL);
     }
     if (result != 0)
@@ -403,7 +432,7 @@ static void checkpoint(ingest_journal *j)
     pthread_mutex_lock(&j->lock);
     j->checkpoint_failed = result;
     for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
-        if (full[i])
+        if (done[i])
             j->segments[i].state = SEGMENT_FREE;
     }
     pthread_cond_broadcast(&j->changed);
@@ -435,7 +464,7 @@ static void *run_thread(void *context)
     while (!j->stopping) {
         if (wants_segment(j))
             add_segment(j);
-        else if (has_state(j, SEGMENT_FULL))
+        else if (has_done_segment(j))
             checkpoint(j);
         else
             pthread_cond_wait(&j->changed, &j->lock);
@@ -586,7 +615,13 @@ void journal_close(ingest_journal *j)
     pthread_cond_broadcast(&j->changed);
     pthread_mutex_unlock(&j->lock);
     pthread_join(j->thread, NULL);
-    if (syncfs(j->folder_fd) != 0 || journal_clear(j->folder_fd) != 0)
+    uint64_t nheld = 0;
+    for (uint32_t i = 0; i < j->nsegments; i++)
+        nheld += j->segments[i].nheld;
+    if (nheld > 0)
+        log_event(LOG_WARN, "spool.journal_kept", LOG_U("instances", nheld),
+                  LOG_T("effect", "the next start writes them into the spool"));
+    else if (syncfs(j->folder_fd) != 0 || journal_clear(j->folder_fd) != 0)
         log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(errno)));
     for (uint32_t i = 0; i < j->nsegments; i++)
         close(j->segments[i].fd);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ingest_journal.h - the write-ahead journal of the spool: one flush of the disk makes the
- * instances of all associations that wait durable together.
+ * ingest_journal.h - the write-ahead journal of the spool: one durable write keeps the instances of
+ * all associations that wait together.
  *
- * A record is a whole Part 10 file. Segments are used in turn: a full one is free again when
- * everything that it holds is durable in files of its own (syncfs).
+ * A record is a whole Part 10 file. Segments are used in turn: a full one is free again when every
+ * record's file was written (journal_release) and is durable (syncfs).
  *
  * Invariant: journal_write returned 0 only after the record reached the disk, and the record stays
  * until its file did. Threads: any.
@@ -42,11 +42,16 @@ int journal_clear(int folder_fd);
 
 /* folder_fd: the spool's folder, which holds the segments and, on the same disk, the files. */
 int journal_open(ingest_journal **out, int folder_fd, scp_error *error);
-/* Makes the files durable and empties the segments. */
+/* Makes the files durable and empties the segments; where a record was not released they stay, for
+   the next replay. */
 void journal_close(ingest_journal *journal);
-/* 0, or an errno value: then the record may or may not come back at a replay. The record's file
-   must have been written before. bytes are a journal_buffer's, from its beginning. */
-int journal_write(ingest_journal *journal, uint64_t number, uint8_t *bytes, size_t nbytes);
+/* 0, or an errno value: then the record may or may not come back at a replay. bytes are a
+   journal_buffer's, from its beginning. *held_in, a segment, holds the record until it is released.
+ */
+int journal_write(ingest_journal *journal, uint64_t number, uint8_t *bytes, size_t nbytes,
+                  unsigned *held_in);
+/* The file of a record in that segment was written. */
+void journal_release(ingest_journal *journal, unsigned held_in);
 
 /* Room for JOURNAL_RECORD_MAX bytes, which goes to the disk without a copy: the journal's own
    header and padding have their place before and behind. NULL: out of memory. */

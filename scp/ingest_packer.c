@@ -164,9 +164,12 @@ static int run_job(pack_job *job)
 {
     preparation p = {job, -1};
     pthread_t thread;
-    ingest_settle(job->ingest); /* what waits is in the index before it is taken out there */
+    /* What waits is in the index before it is taken out there. */
+    const bool settled = ingest_settle(job->ingest);
     if (ingest__stopping(job->ingest))
         return scp_fail(&job->error, "the node stops");
+    if (!settled)
+        return scp_fail(&job->error, "the spool or the index cannot be written");
     const int cause = pthread_create(&thread, NULL, prepare, &p);
     if (cause != 0)
         return scp_fail(&job->error, "cannot start a thread: %s", strerror(cause));
@@ -244,13 +247,17 @@ static bool is_wanted(const ingest_backlog *backlog)
     return wanted;
 }
 
-/* The file goes when all that was there when it came was tried. */
+/* The file goes when all that was there when it came was tried. The lock is held, and let go for a
+   moment. */
 static void look_for_demand(scp_ingest *ingest, bool *asked)
 {
     if (*asked && !is_wanted(&ingest->backlog)) {
         unlinkat(ingest->folder_fd, ASKED, 0);
         *asked = false;
     } else if (!*asked && faccessat(ingest->folder_fd, ASKED, F_OK, 0) == 0) {
+        pthread_mutex_unlock(&ingest->backlog.lock);
+        ingest_settle(ingest); /* what was acknowledged waits to be packed */
+        pthread_mutex_lock(&ingest->backlog.lock);
         *asked = true;
         want_all(&ingest->backlog);
     }
@@ -278,6 +285,7 @@ static void *run(void *context)
 
 void ingest_pack_start(scp_ingest *ingest)
 {
+    ingest_settle(ingest);
     pthread_mutex_lock(&ingest->backlog.lock);
     want_all(&ingest->backlog);
     pthread_cond_broadcast(&ingest->backlog.changed);
@@ -287,6 +295,7 @@ void ingest_pack_start(scp_ingest *ingest)
 bool ingest_pack(scp_ingest *ingest)
 {
     ingest_backlog *backlog = &ingest->backlog;
+    ingest_settle(ingest);
     pthread_mutex_lock(&backlog->lock);
     const uint64_t nfailures = backlog->stats.pack_failures;
     want_all(backlog);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ingest_pending.c - instances on their way into the index: who else has this SOP Instance UID, and
- * the thread that writes the index in batches.
+ * the thread that writes files and, in batches, the index.
  *
- * Invariant: of two instances with one UID the later waits until the earlier is acknowledged or
+ * A file that the journal holds is written after its answer, so that no sender waits for it.
+ *
+ * Invariant: of two instances with one UID the later waits until the earlier has its file or is
  * gone, so no duplicate slips through between them. An acknowledged instance leaves the list only
- * when a commit of the index holds it.
+ * when a commit of the index holds it; its record leaves the journal after its file was written.
  */
 #include "ingest_private.h"
 
@@ -18,9 +20,11 @@
 #include <string.h>
 #include <time.h>
 
-#define BATCH_MAX 256 /* entries of one transaction */
-#define LINGER_MS 20  /* a batch gathers so long, unless somebody waits for it */
-#define RETRY_NS  500000000L
+#define BATCH_MAX     256 /* entries of one transaction */
+#define LINGER_MS     20  /* a batch gathers so long, unless somebody waits for it */
+#define UNWRITTEN_MAX 64  /* instances that only the journal has; each takes memory */
+#define RETRY_NS      100000000L
+#define SETTLE_MS     5000 /* how long a query waits where writing fails */
 
 /* ---- The list; the lock is held ---- */
 
@@ -47,6 +51,7 @@ static void free_entry(ingest_pending *entry)
 {
     free(entry->path);
     index_record_close(entry->record);
+    journal_buffer_free(entry->bytes);
     free(entry);
 }
 
@@ -64,8 +69,12 @@ ingest_pending *ingest__enter(scp_ingest *ingest, const char *sop_instance_uid)
         link = &(*link)->next;
     *link = entry;
     for (const ingest_pending *other;
-         (other = find_other(ingest, sop_instance_uid, entry)) != NULL && !other->acknowledged;)
+         (other = find_other(ingest, sop_instance_uid, entry)) != NULL && !other->written;) {
+        ingest->nwaiting++;
+        pthread_cond_broadcast(&ingest->changed);
         pthread_cond_wait(&ingest->changed, &ingest->lock);
+        ingest->nwaiting--;
+    }
     pthread_mutex_unlock(&ingest->lock);
     return entry;
 }
@@ -79,22 +88,57 @@ void ingest__leave(scp_ingest *ingest, ingest_pending *entry)
     free_entry(entry);
 }
 
-void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry, char *path,
-                         const file_stamp *stamp, index_record *record, uint64_t number)
+int ingest__reserve(scp_ingest *ingest, uint64_t nbytes)
 {
-    char study_uid[UL_UID_SIZE], series_uid[UL_UID_SIZE];
-    const ingest_spooled file = {number, stamp->nbytes};
-    snprintf(study_uid, sizeof study_uid, "%s", record->study_uid);
-    snprintf(series_uid, sizeof series_uid, "%s", record->series_uid);
+    int result = 0;
     pthread_mutex_lock(&ingest->lock);
-    entry->path = path;
-    entry->stamp = *stamp;
-    entry->record = record;
+    while (ingest->nunwritten >= UNWRITTEN_MAX && !ingest->failing)
+        pthread_cond_wait(&ingest->changed, &ingest->lock);
+    if (ingest->failing)
+        result = EIO; /* what was acknowledged comes first */
+    else if (!ingest__has_room(ingest, ingest->unwritten_bytes + nbytes))
+        result = ENOSPC;
+    if (result == 0) {
+        ingest->nunwritten++;
+        ingest->unwritten_bytes += nbytes;
+    }
+    pthread_mutex_unlock(&ingest->lock);
+    return result;
+}
+
+/* The lock is held. */
+static void unreserve(scp_ingest *ingest, uint64_t nbytes)
+{
+    ingest->nunwritten--;
+    ingest->unwritten_bytes -= nbytes;
+    pthread_cond_broadcast(&ingest->changed);
+}
+
+void ingest__unreserve(scp_ingest *ingest, uint64_t nbytes)
+{
+    pthread_mutex_lock(&ingest->lock);
+    unreserve(ingest, nbytes);
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+/* For the packer, which reads the file. */
+static void queue_to_pack(scp_ingest *ingest, const ingest_pending *entry)
+{
+    const ingest_spooled file = {entry->number, entry->nbytes};
+    ingest__backlog_add(&ingest->backlog, entry->record->study_uid, entry->record->series_uid,
+                        &file);
+}
+
+void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry)
+{
+    if (entry->bytes == NULL)
+        queue_to_pack(ingest, entry);
+    pthread_mutex_lock(&ingest->lock);
     entry->acknowledged = true;
+    entry->written = entry->bytes == NULL;
     entry->order = ++ingest->nacknowledged;
     pthread_cond_broadcast(&ingest->changed);
     pthread_mutex_unlock(&ingest->lock);
-    ingest__backlog_add(&ingest->backlog, study_uid, series_uid, &file);
 }
 
 /* ---- Finding ---- */
@@ -158,7 +202,7 @@ static void wait_ms(scp_ingest *ingest, long ms)
     until.tv_nsec += ms * 1000000;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    while (!ingest->stopping && ingest->nwaiting == 0 &&
+    while (!ingest->stopping && ingest->nwaiting == 0 && ingest->nunwritten < UNWRITTEN_MAX / 2 &&
            ingest->nacknowledged - ingest->nindexed < BATCH_MAX &&
            pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until) != ETIMEDOUT)
         ;
@@ -174,24 +218,53 @@ static uint32_t gather(const scp_ingest *ingest, ingest_pending **batch)
     return n;
 }
 
-static bool put_batch(scp_ingest *ingest, ingest_pending **batch, uint32_t n)
+static int write_file(scp_ingest *ingest, ingest_pending *entry, scp_error *error)
+{
+    if (entry->written)
+        return 0;
+    const int cause =
+        ingest__write_file(ingest, entry->path, entry->bytes, (size_t)entry->nbytes, &entry->stamp);
+    if (cause != 0)
+        return scp_fail(error, "cannot write %s: %s", entry->path, strerror(cause));
+    journal_release(ingest->journal, entry->segment);
+    ingest__give_buffer(ingest, entry->bytes);
+    entry->bytes = NULL;
+    queue_to_pack(ingest, entry);
+    pthread_mutex_lock(&ingest->lock);
+    entry->written = true;
+    unreserve(ingest, entry->nbytes);
+    pthread_mutex_unlock(&ingest->lock);
+    return 0;
+}
+
+/* Writes the files that are not there yet, then all into the index; what fails is tried again. */
+static int put_batch(scp_ingest *ingest, ingest_pending **batch, uint32_t n, scp_error *error)
 {
     index_entry entries[BATCH_MAX];
-    scp_error error = SCP_ERROR_INIT;
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
+        if (write_file(ingest, batch[i], error) != 0)
+            return -1;
         entries[i] = (index_entry){batch[i]->path, batch[i]->stamp, batch[i]->record};
-    if (index_put_files(ingest->index, entries, n, &error) == 0)
-        return true;
-    log_event(LOG_ERROR, "spool.index_failed", LOG_U("instances", n),
-              LOG_T("reason", error.message));
-    return false;
+    }
+    return index_put_files(ingest->index, entries, n, error);
+}
+
+/* Told when it begins and when it ends. */
+static void note_result(scp_ingest *ingest, bool failed, uint32_t n, const scp_error *error)
+{
+    if (failed && !ingest->failing)
+        log_event(LOG_ERROR, "spool.failing", LOG_U("instances", n),
+                  LOG_T("reason", error->message),
+                  LOG_T("effect", "nothing is taken in until it works again"));
+    else if (!failed && ingest->failing)
+        log_event(LOG_INFO, "spool.recovered", LOG_U("instances", n));
+    ingest->failing = failed;
 }
 
 static void *index_arrivals(void *context)
 {
     scp_ingest *ingest = context;
     ingest_pending *batch[BATCH_MAX];
-    bool failed = false;
     pthread_mutex_lock(&ingest->lock);
     for (;;) {
         if (ingest->nacknowledged == ingest->nindexed) {
@@ -200,15 +273,17 @@ static void *index_arrivals(void *context)
             pthread_cond_wait(&ingest->changed, &ingest->lock);
             continue;
         }
-        if (failed && ingest->stopping)
-            break; /* the next start brings them into the index */
+        if (ingest->failing && ingest->stopping)
+            break; /* the next start does it */
         wait_ms(ingest, LINGER_MS);
         const uint32_t n = gather(ingest, batch);
         pthread_mutex_unlock(&ingest->lock);
-        failed = !put_batch(ingest, batch, n);
-        if (failed)
+        scp_error error = SCP_ERROR_INIT;
+        const bool failed = put_batch(ingest, batch, n, &error) != 0;
+        if (failed && ingest->failing)
             nanosleep(&(struct timespec){0, RETRY_NS}, NULL);
         pthread_mutex_lock(&ingest->lock);
+        note_result(ingest, failed, n, &error);
         for (uint32_t i = 0; i < n && !failed; i++) {
             take_out(ingest, batch[i]);
             ingest->nindexed++;
@@ -228,18 +303,27 @@ static bool has_unindexed(const scp_ingest *ingest, uint64_t up_to)
     return p != NULL;
 }
 
-void ingest_settle(scp_ingest *ingest)
+bool ingest_settle(scp_ingest *ingest)
 {
     if (ingest == NULL)
-        return;
+        return true;
+    const int64_t until_ms = ingest__now_ms() + SETTLE_MS;
+    const struct timespec until = {until_ms / 1000, (long)(until_ms % 1000) * 1000000};
     pthread_mutex_lock(&ingest->lock);
     const uint64_t target = ingest->nacknowledged;
     ingest->nwaiting++;
     pthread_cond_broadcast(&ingest->changed);
-    while (has_unindexed(ingest, target) && !ingest->stopping)
-        pthread_cond_wait(&ingest->changed, &ingest->lock);
+    bool settled;
+    while (!(settled = !has_unindexed(ingest, target)) && !ingest->stopping &&
+           !(ingest->failing && ingest__now_ms() >= until_ms)) {
+        if (ingest->failing)
+            pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until);
+        else
+            pthread_cond_wait(&ingest->changed, &ingest->lock);
+    }
     ingest->nwaiting--;
     pthread_mutex_unlock(&ingest->lock);
+    return settled;
 }
 
 int ingest__start_indexing(scp_ingest *ingest, scp_error *error)

@@ -2,8 +2,8 @@
 /*
  * ingest_private.h - what the files of the ingest share: ingest.c (life, replay), ingest_instance.c
  * (one instance from its first byte to its answer), ingest_file.c (files of the spool),
- * ingest_pending.c (duplicates, and the thread that writes the index), ingest_backlog.c (what waits
- * to be packed), ingest_packer.c (the thread that packs).
+ * ingest_pending.c (duplicates, and the thread that writes files and index), ingest_backlog.c (what
+ * waits to be packed), ingest_packer.c (the thread that packs).
  */
 #ifndef INGEST_PRIVATE_H
 #define INGEST_PRIVATE_H
@@ -57,15 +57,20 @@ typedef struct ingest_backlog {
     pthread_t thread;                /* the packer */
 } ingest_backlog;
 
-/* An instance between its arrival and the commit that makes it known to the index. */
+/* An instance between its arrival and the commit that makes it known to the index. Until it is
+   acknowledged, and after that the index thread, who brought it owns all but the UID. */
 typedef struct ingest_pending {
     struct ingest_pending *next;
     char sop_instance_uid[UL_UID_SIZE];
-    bool acknowledged; /* durable, for the index to take; else still being checked or written */
+    bool acknowledged; /* durable: the index thread has it; else being checked or written */
+    bool written;      /* the file is there, and `stamp` is its */
     uint64_t order;    /* among the acknowledged */
-    char *path;        /* from here on where acknowledged */
+    uint64_t number, nbytes;
+    char *path;
     file_stamp stamp;
     index_record *record;
+    uint8_t *bytes;   /* a journal_buffer: the file, while only the journal has it; else NULL */
+    unsigned segment; /* of the journal, that holds it */
 } ingest_pending;
 
 struct scp_ingest {
@@ -88,7 +93,9 @@ struct scp_ingest {
     pthread_cond_t changed;
     ingest_pending *pending; /* in the order of arrival */
     uint64_t nacknowledged, nindexed;
-    uint32_t nwaiting; /* callers within ingest_settle */
+    uint64_t nunwritten, unwritten_bytes; /* instances that only the journal has, or soon will */
+    uint32_t nwaiting;                    /* callers within ingest_settle */
+    bool failing; /* files or index cannot be written: the last try failed */
     bool stopping, has_thread;
     pthread_t thread;
 };
@@ -122,18 +129,21 @@ void ingest__give_buffer(scp_ingest *ingest, uint8_t *buffer);
 /* ---- ingest_pending.c ---- */
 
 int ingest__start_indexing(scp_ingest *ingest, scp_error *error);
-/* All that was acknowledged is indexed, then the thread ends. */
+/* All that was acknowledged is written and indexed, then the thread ends. */
 void ingest__stop_indexing(scp_ingest *ingest);
 
-/* Enters the instance among the pending ones; waits while another with its UID is being written.
-   NULL: out of memory. */
+/* Enters the instance among the pending ones; waits until another with its UID has its file, or is
+   gone. NULL: out of memory. */
 ingest_pending *ingest__enter(scp_ingest *ingest, const char *sop_instance_uid);
 /* Takes it out again: it was not kept. */
 void ingest__leave(scp_ingest *ingest, ingest_pending *entry);
-/* It is durable: the index thread has it from now on, and then the packer. Takes path and record
-   over. */
-void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry, char *path,
-                         const file_stamp *stamp, index_record *record, uint64_t number);
+/* Room for a file that will be written after its answer: waits while too many others wait for that.
+   0, or an errno value where files cannot be written now. */
+int ingest__reserve(scp_ingest *ingest, uint64_t nbytes);
+/* Gives the room back: the instance was not kept. */
+void ingest__unreserve(scp_ingest *ingest, uint64_t nbytes);
+/* It is durable: the index thread has the entry from now on, and then the packer. */
+void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry);
 
 /* Where an instance with this UID is. */
 typedef struct ingest_place {

@@ -195,6 +195,7 @@ class FullDisk(PackTest):
         made = make_instances(self.folder / "src", "1.2.92", 20, rows=256)
         with self.packing(store_reserve_mb=0) as node:
             self.storescu(node, *made.values())
+            self.assertEqual(len(self.get_raw(node, "1.2.92")), 20)  # in files, not only journaled
             ballast = self.archive / "ballast"
             free = shutil.disk_usage(self.archive).free
             ballast.write_bytes(bytes(free - (256 << 10)))

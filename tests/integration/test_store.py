@@ -160,9 +160,9 @@ class Store(StoreTest):
                 path = self.convert(tool, *options)
                 with self.node() as node:
                     self.storescu(node, path, options=[send])
+                    [served] = self.get_raw(node, study, syntax).values()
                     [spooled] = self.archive.rglob("*.dcm")
                     self.assertEqual(pydicom.dcmread(spooled).file_meta.TransferSyntaxUID, syntax)
-                    [served] = self.get_raw(node, study, syntax).values()
                     self.assertEqual(content(path), content(served))
                     # And decoded for who takes nothing else (test_transcode.py has the pixels).
                     [decoded] = self.get(node, study).values()

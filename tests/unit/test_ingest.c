@@ -178,6 +178,7 @@ static size_t count_spool(const fixture *f, const char *suffix)
 {
     char folder[4200];
     size_t n = 0;
+    ingest_settle(f->ingest); /* files come after their answers */
     snprintf(folder, sizeof folder, "%s/%s/000000", f->store, INGEST_FOLDER);
     DIR *dir = opendir(folder);
     for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
@@ -402,6 +403,25 @@ static void test_replay_restores(void **state)
     free(bytes);
 }
 
+/* No call would fail if the journal's writes were not durable any more: looked up by name. */
+static void test_the_journal_is_written_through(void **state)
+{
+    fixture *f = *state;
+    char link[64], target[4200];
+    unsigned found = 0;
+    assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
+    for (int fd = 0; fd < 256; fd++) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        const ssize_t n = readlink(link, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = '\0';
+        if (strstr(target, f->store) == NULL || strstr(target, "/journal-") == NULL)
+            continue;
+        assert_int_equal(fcntl(fd, F_GETFL) & O_DSYNC, O_DSYNC);
+        found++;
+    }
+    assert_true(found > 0);
+}
+
 /* Sends until it is kept: the journal tries again after a second. */
 static void send_until_kept(fixture *f, const data *d)
 {
@@ -459,6 +479,41 @@ static void test_every_failing_write(void **state)
     fail_each_write(*state, FAIL_DISK_FOREVER);
 }
 
+/* The disk takes the journal, and then no file: what was answered comes back, from the journal at
+   the next start or as soon as files can be written; meanwhile nothing more is taken. */
+static void test_files_fail_after_their_answers(void **state)
+{
+    fixture *f = *state;
+    data d = usual, more = usual;
+    for (int restart = 0; restart < 2; restart++) {
+        d.sop = restart ? "1.10.1" : "1.10.0";
+        more.sop = restart ? "1.11.1" : "1.11.0";
+        char *folder = spool_path(f, "000000");
+        assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS); /* the folder is there */
+        ingest_settle(f->ingest);
+        char *aside = spool_path(f, "aside");
+        assert_int_equal(rename(folder, aside), 0);
+        write_file(folder, (const uint8_t *)"", 0);
+        assert_int_equal(send_data(f, &d), DIMSE_SUCCESS);
+        uint16_t status = DIMSE_SUCCESS;
+        for (int tries = 0; tries < 100 && status == DIMSE_SUCCESS; tries++) {
+            usleep(50000);
+            status = send_data(f, &more);
+        }
+        assert_int_equal(status, DIMSE_OUT_OF_RESOURCES);
+        if (restart)
+            stop(f);
+        assert_int_equal(unlink(folder), 0);
+        assert_int_equal(rename(aside, folder), 0);
+        if (restart)
+            start(f);
+        check_holds(f, &d);
+        send_until_kept(f, &more);
+        free(folder);
+        free(aside);
+    }
+}
+
 /* More than all segments hold: they are used again after a checkpoint. */
 static void test_segments_in_turn(void **state)
 {
@@ -486,7 +541,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_in_another_encoding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replay_restores, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_journal_is_written_through, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_failing_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_fail_after_their_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_segments_in_turn, setup, teardown),
     };
     return cmocka_run_group_tests_name("ingest", tests, NULL, NULL);
