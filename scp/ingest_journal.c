@@ -69,8 +69,9 @@ typedef struct waiter {
 struct ingest_journal {
     int folder_fd;
     uint64_t segment_nbytes;
-    pthread_mutex_t lock; /* all below; the leader writes without it */
-    pthread_cond_t changed;
+    pthread_mutex_t lock;   /* all below; the leader writes without it */
+    pthread_cond_t changed; /* a group was written, or a segment became free */
+    pthread_cond_t work;    /* for the thread: a segment may be due */
     waiter *first, **last;
     bool leading;
     segment segments[SEGMENTS_MAX];
@@ -201,7 +202,7 @@ static int activate_segment(ingest_journal *j)
             j->active = &j->segments[i];
             j->active->state = SEGMENT_ACTIVE;
             j->position = BLOCK;
-            pthread_cond_broadcast(&j->changed); /* for the thread: the next one may be due */
+            pthread_cond_signal(&j->work); /* the next one may be due */
             return write_segment_header(j->active, j->next_sequence++);
         }
         if (j->checkpoint_failed != 0)
@@ -216,7 +217,7 @@ static void retire_active(ingest_journal *j)
 {
     j->active->state = SEGMENT_FULL;
     j->active = NULL;
-    pthread_cond_broadcast(&j->changed);
+    pthread_cond_signal(&j->work);
 }
 
 /* Takes from the queue what fits in the active segment; the lock is held. NULL with *result where
@@ -297,7 +298,7 @@ void journal_release(ingest_journal *j, unsigned held_in)
     segment *s = &j->segments[held_in];
     pthread_mutex_lock(&j->lock);
     if (--s->nheld == 0 && s->state == SEGMENT_FULL)
-        pthread_cond_broadcast(&j->changed);
+        pthread_cond_signal(&j->work);
     pthread_mutex_unlock(&j->lock);
 }
 
@@ -411,7 +412,7 @@ static void wait_to_retry(ingest_journal *j)
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += RETRY_SECONDS;
-    while (!j->stopping && pthread_cond_timedwait(&j->changed, &j->lock, &until) != ETIMEDOUT)
+    while (!j->stopping && pthread_cond_timedwait(&j->work, &j->lock, &until) != ETIMEDOUT)
         ;
 }
 
@@ -467,7 +468,7 @@ static void *run_thread(void *context)
         else if (has_done_segment(j))
             checkpoint(j);
         else
-            pthread_cond_wait(&j->changed, &j->lock);
+            pthread_cond_wait(&j->work, &j->lock);
     }
     pthread_mutex_unlock(&j->lock);
     return NULL;
@@ -595,9 +596,11 @@ int journal_open(ingest_journal **out, int folder_fd, scp_error *error)
     j->next_sequence = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->changed, NULL);
+    pthread_cond_init(&j->work, NULL);
     int rc = pthread_create(&j->thread, NULL, run_thread, j);
     if (rc != 0) {
         pthread_cond_destroy(&j->changed);
+        pthread_cond_destroy(&j->work);
         pthread_mutex_destroy(&j->lock);
         free(j);
         return scp_fail(error, "cannot start a thread: %s", strerror(rc));
@@ -612,7 +615,7 @@ void journal_close(ingest_journal *j)
         return;
     pthread_mutex_lock(&j->lock);
     j->stopping = true;
-    pthread_cond_broadcast(&j->changed);
+    pthread_cond_signal(&j->work);
     pthread_mutex_unlock(&j->lock);
     pthread_join(j->thread, NULL);
     uint64_t nheld = 0;
@@ -626,6 +629,7 @@ void journal_close(ingest_journal *j)
     for (uint32_t i = 0; i < j->nsegments; i++)
         close(j->segments[i].fd);
     pthread_cond_destroy(&j->changed);
+    pthread_cond_destroy(&j->work);
     pthread_mutex_destroy(&j->lock);
     free(j);
 }

@@ -194,34 +194,8 @@ int ingest__find(ingest_place *out, scp_ingest *ingest, const char *uid, const c
 
 /* ---- The index thread ---- */
 
-/* Waits on `changed`, at most ms. */
-static void wait_ms(scp_ingest *ingest, long ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += ms * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    while (!ingest->stopping && ingest->nwaiting == 0 && ingest->nunwritten < UNWRITTEN_MAX / 2 &&
-           ingest->nacknowledged - ingest->nindexed < BATCH_MAX &&
-           pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until) != ETIMEDOUT)
-        ;
-}
-
-static uint32_t gather(const scp_ingest *ingest, ingest_pending **batch)
-{
-    uint32_t n = 0;
-    for (ingest_pending *p = ingest->pending; p != NULL && n < BATCH_MAX; p = p->next) {
-        if (p->acknowledged)
-            batch[n++] = p;
-    }
-    return n;
-}
-
 static int write_file(scp_ingest *ingest, ingest_pending *entry, scp_error *error)
 {
-    if (entry->written)
-        return 0;
     const int cause =
         ingest__write_file(ingest, entry->path, entry->bytes, (size_t)entry->nbytes, &entry->stamp);
     if (cause != 0)
@@ -230,34 +204,71 @@ static int write_file(scp_ingest *ingest, ingest_pending *entry, scp_error *erro
     ingest__give_buffer(ingest, entry->bytes);
     entry->bytes = NULL;
     queue_to_pack(ingest, entry);
-    pthread_mutex_lock(&ingest->lock);
-    entry->written = true;
-    unreserve(ingest, entry->nbytes);
-    pthread_mutex_unlock(&ingest->lock);
     return 0;
 }
 
-/* Writes the files that are not there yet, then all into the index; what fails is tried again. */
+/* Writes the files that are not there yet; the lock is held, and let go meanwhile. */
+static int write_files(scp_ingest *ingest, scp_error *error)
+{
+    int result = 0;
+    for (ingest_pending *p = ingest->pending; p != NULL && result == 0; p = p->next) {
+        if (!p->acknowledged || p->written)
+            continue;
+        pthread_mutex_unlock(&ingest->lock);
+        result = write_file(ingest, p, error);
+        pthread_mutex_lock(&ingest->lock); /* p is still there: only this thread takes it out */
+        p->written = result == 0;
+        if (p->written)
+            unreserve(ingest, p->nbytes);
+    }
+    return result;
+}
+
+/* Gathers a batch for the index: until it is large, old, or somebody waits for it. Files are
+   written as they come: their memory is still in the processor's cache. */
+static int linger(scp_ingest *ingest, scp_error *error)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += LINGER_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    for (int waited = 0;;) {
+        if (write_files(ingest, error) != 0)
+            return -1;
+        if (waited == ETIMEDOUT || ingest->stopping || ingest->nwaiting > 0 ||
+            ingest->nacknowledged - ingest->nindexed >= BATCH_MAX)
+            return 0;
+        waited = pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until);
+    }
+}
+
+static uint32_t gather(const scp_ingest *ingest, ingest_pending **batch)
+{
+    uint32_t n = 0;
+    for (ingest_pending *p = ingest->pending; p != NULL && n < BATCH_MAX; p = p->next) {
+        if (p->written)
+            batch[n++] = p;
+    }
+    return n;
+}
+
 static int put_batch(scp_ingest *ingest, ingest_pending **batch, uint32_t n, scp_error *error)
 {
     index_entry entries[BATCH_MAX];
-    for (uint32_t i = 0; i < n; i++) {
-        if (write_file(ingest, batch[i], error) != 0)
-            return -1;
+    for (uint32_t i = 0; i < n; i++)
         entries[i] = (index_entry){batch[i]->path, batch[i]->stamp, batch[i]->record};
-    }
     return index_put_files(ingest->index, entries, n, error);
 }
 
 /* Told when it begins and when it ends. */
-static void note_result(scp_ingest *ingest, bool failed, uint32_t n, const scp_error *error)
+static void note_result(scp_ingest *ingest, bool failed, const scp_error *error)
 {
     if (failed && !ingest->failing)
-        log_event(LOG_ERROR, "spool.failing", LOG_U("instances", n),
-                  LOG_T("reason", error->message),
-                  LOG_T("effect", "nothing is taken in until it works again"));
+        log_event(LOG_ERROR, "spool.failing", LOG_T("reason", error->message),
+                  LOG_T("effect", "nothing small is taken in until it works again"));
     else if (!failed && ingest->failing)
-        log_event(LOG_INFO, "spool.recovered", LOG_U("instances", n));
+        log_event(LOG_INFO, "spool.recovered", LOG_T("effect", "instances are taken in again"));
     ingest->failing = failed;
 }
 
@@ -275,16 +286,17 @@ static void *index_arrivals(void *context)
         }
         if (ingest->failing && ingest->stopping)
             break; /* the next start does it */
-        wait_ms(ingest, LINGER_MS);
+        scp_error error = SCP_ERROR_INIT;
+        bool failed = linger(ingest, &error) != 0;
         const uint32_t n = gather(ingest, batch);
         pthread_mutex_unlock(&ingest->lock);
-        scp_error error = SCP_ERROR_INIT;
-        const bool failed = put_batch(ingest, batch, n, &error) != 0;
+        const bool indexed = n == 0 || put_batch(ingest, batch, n, &error) == 0;
+        failed = failed || !indexed;
         if (failed && ingest->failing)
             nanosleep(&(struct timespec){0, RETRY_NS}, NULL);
         pthread_mutex_lock(&ingest->lock);
-        note_result(ingest, failed, n, &error);
-        for (uint32_t i = 0; i < n && !failed; i++) {
+        note_result(ingest, failed, &error);
+        for (uint32_t i = 0; i < n && indexed; i++) {
             take_out(ingest, batch[i]);
             ingest->nindexed++;
             free_entry(batch[i]);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Taking in (storescu, stock and with TCP_NODELAY=1, one sender and four) into our node and the
-peers; then packing: its speed beside the encoder's alone, a C-GET meanwhile, and the disk's use.
+"""Taking in (storescu, stock and with TCP_NODELAY=1, one sender and four) into our node, the peers
+and a sink that keeps nothing (what the sender can do); then packing: its speed beside the encoder's alone, a C-GET meanwhile, and the disk's use.
 
 Every measurement has a server and a store of its own; rounds are interleaved, medians are told.
 Before each the disk is quiet. Stores are removed at the end: an ext4 without a journal looks through
@@ -66,6 +66,8 @@ class Bench:
             return servers.Orthanc(folder, self.nodelay), folder
         if kind == "dcmqrscp":
             return servers.Dcmqrscp(folder, self.nodelay), folder
+        if kind == "sink":
+            return servers.Sink(self.nodelay), folder
         folder.mkdir()
         conf = folder.with_suffix(".yaml")
         conf.write_text(f"durability: {kind}\npack_after_s: 0\n")
@@ -102,7 +104,7 @@ class Bench:
         return rate
 
     def case_rates(self):
-        kinds = ["fsync", "async"] + [name for name in ("Orthanc", "dcmqrscp") if shutil.which(name)]
+        kinds = ["fsync", "async", "sink"] + [name for name in ("Orthanc", "dcmqrscp") if shutil.which(name)]
         for nodelay in (True, False):
             # 40 ms stalls make stock peers slow: fewer instances will do.
             count = self.ninstances if nodelay else 40

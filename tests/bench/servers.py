@@ -109,6 +109,15 @@ class Dcmqrscp(Server):
         return "dcmqrscp " + text.split("v", 1)[1].split()[0]
 
 
+class Sink(Server):
+    """DCMTK's storescp, which throws away what it gets: what the sender can do."""
+
+    def __init__(self, nodelay):
+        self.port = free_port()
+        super().__init__(["storescp", "--fork", "--ignore", "-pdu", 131072, self.port], nodelay)
+        wait_for_port(self.port, self.process)
+
+
 class Orthanc(Server):
     def __init__(self, folder, nodelay):
         self.port = free_port()
