@@ -22,6 +22,7 @@
 
 #define BATCH_MAX     256 /* entries of one transaction */
 #define LINGER_MS     20  /* a batch gathers so long, unless somebody waits for it */
+#define ROUND_MS      2   /* files gather so long: waking for each would delay its answer */
 #define UNWRITTEN_MAX 64  /* instances that only the journal has; each takes memory */
 #define RETRY_NS      100000000L
 #define SETTLE_MS     5000 /* how long a query waits where writing fails */
@@ -137,7 +138,9 @@ void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry)
     entry->acknowledged = true;
     entry->written = entry->bytes == NULL;
     entry->order = ++ingest->nacknowledged;
-    pthread_cond_broadcast(&ingest->changed);
+    /* The thread looks every ROUND_MS by itself while it has something to do. */
+    if (ingest->nwaiting > 0 || entry->order == ingest->nindexed + 1)
+        pthread_cond_broadcast(&ingest->changed);
     pthread_mutex_unlock(&ingest->lock);
 }
 
@@ -224,22 +227,24 @@ static int write_files(scp_ingest *ingest, scp_error *error)
     return result;
 }
 
+static void wait_ms(scp_ingest *ingest, int64_t ms)
+{
+    const int64_t until_ms = ingest__now_ms() + ms;
+    const struct timespec until = {until_ms / 1000, (long)(until_ms % 1000) * 1000000};
+    pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until);
+}
+
 /* Gathers a batch for the index: until it is large, old, or somebody waits for it. Files are
-   written as they come: their memory is still in the processor's cache. */
+   written meanwhile: their memory is still in the processor's cache. */
 static int linger(scp_ingest *ingest, scp_error *error)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += LINGER_MS * 1000000;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    for (int waited = 0;;) {
+    for (int waited_ms = 0;; waited_ms += ROUND_MS) {
         if (write_files(ingest, error) != 0)
             return -1;
-        if (waited == ETIMEDOUT || ingest->stopping || ingest->nwaiting > 0 ||
+        if (waited_ms >= LINGER_MS || ingest->stopping || ingest->nwaiting > 0 ||
             ingest->nacknowledged - ingest->nindexed >= BATCH_MAX)
             return 0;
-        waited = pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until);
+        wait_ms(ingest, ROUND_MS);
     }
 }
 
@@ -320,7 +325,6 @@ bool ingest_settle(scp_ingest *ingest)
     if (ingest == NULL)
         return true;
     const int64_t until_ms = ingest__now_ms() + SETTLE_MS;
-    const struct timespec until = {until_ms / 1000, (long)(until_ms % 1000) * 1000000};
     pthread_mutex_lock(&ingest->lock);
     const uint64_t target = ingest->nacknowledged;
     ingest->nwaiting++;
@@ -328,10 +332,7 @@ bool ingest_settle(scp_ingest *ingest)
     bool settled;
     while (!(settled = !has_unindexed(ingest, target)) && !ingest->stopping &&
            !(ingest->failing && ingest__now_ms() >= until_ms)) {
-        if (ingest->failing)
-            pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until);
-        else
-            pthread_cond_wait(&ingest->changed, &ingest->lock);
+        wait_ms(ingest, SETTLE_MS);
     }
     ingest->nwaiting--;
     pthread_mutex_unlock(&ingest->lock);
