@@ -395,7 +395,7 @@ void ingest_finish(ingest_instance *in, ingest_verdict *verdict)
     if (in->verdict.status == DIMSE_SUCCESS && (record = read_head(in)) != NULL) {
         entry = ingest__enter(in->ingest, in->sop_instance_uid);
         if (entry == NULL)
-            fail(in, DIMSE_OUT_OF_RESOURCES, "out of memory");
+            fail(in, DIMSE_OUT_OF_RESOURCES, "the instance cannot be taken in now");
         else
             duplicate = judge_duplicate(in, record->series_uid);
     }

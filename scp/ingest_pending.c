@@ -69,12 +69,18 @@ ingest_pending *ingest__enter(scp_ingest *ingest, const char *sop_instance_uid)
     while (*link != NULL)
         link = &(*link)->next;
     *link = entry;
-    for (const ingest_pending *other;
-         (other = find_other(ingest, sop_instance_uid, entry)) != NULL && !other->written;) {
+    const ingest_pending *other;
+    while ((other = find_other(ingest, sop_instance_uid, entry)) != NULL && !other->written &&
+           !ingest->failing) {
         ingest->nwaiting++;
         pthread_cond_broadcast(&ingest->changed);
         pthread_cond_wait(&ingest->changed, &ingest->lock);
         ingest->nwaiting--;
+    }
+    if (other != NULL && !other->written) {
+        take_out(ingest, entry);
+        free_entry(entry);
+        entry = NULL;
     }
     pthread_mutex_unlock(&ingest->lock);
     return entry;
@@ -331,9 +337,8 @@ bool ingest_settle(scp_ingest *ingest)
     pthread_cond_broadcast(&ingest->changed);
     bool settled;
     while (!(settled = !has_unindexed(ingest, target)) && !ingest->stopping &&
-           !(ingest->failing && ingest__now_ms() >= until_ms)) {
+           !(ingest->failing && ingest__now_ms() >= until_ms))
         wait_ms(ingest, SETTLE_MS);
-    }
     ingest->nwaiting--;
     pthread_mutex_unlock(&ingest->lock);
     return settled;

@@ -133,7 +133,7 @@ int ingest__start_indexing(scp_ingest *ingest, scp_error *error);
 void ingest__stop_indexing(scp_ingest *ingest);
 
 /* Enters the instance among the pending ones; waits until another with its UID has its file, or is
-   gone. NULL: out of memory. */
+   gone. NULL: out of memory, or that other's file cannot be written now. */
 ingest_pending *ingest__enter(scp_ingest *ingest, const char *sop_instance_uid);
 /* Takes it out again: it was not kept. */
 void ingest__leave(scp_ingest *ingest, ingest_pending *entry);
