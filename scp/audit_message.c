@@ -7,6 +7,7 @@
  */
 #include "audit_message.h"
 
+#include <openssl/evp.h>
 #include <string.h>
 
 typedef struct code {
@@ -82,16 +83,13 @@ static void put_attribute(text_buffer *out, const char *name, const char *value)
 
 static void put_base64(text_buffer *out, const void *bytes, size_t nbytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const uint8_t *p = bytes;
-    for (size_t i = 0; i < nbytes; i += 3) {
-        const size_t n = nbytes - i;
-        const uint32_t group =
-            (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
-        const char four[4] = {digits[group >> 18], digits[group >> 12 & 63],
-                              n > 1 ? digits[group >> 6 & 63] : '=',
-                              n > 2 ? digits[group & 63] : '='};
-        text_put_bytes(out, four, 4);
+    enum { PIECE = 48 };
+    unsigned char text[PIECE / 3 * 4 + 1];
+    for (size_t i = 0; i < nbytes; i += PIECE) {
+        const size_t left = nbytes - i;
+        const int n = EVP_EncodeBlock(text, (const unsigned char *)bytes + i,
+                                      left < PIECE ? (int)left : PIECE);
+        text_put_bytes(out, (const char *)text, (size_t)n);
     }
 }
 

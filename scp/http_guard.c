@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -86,36 +87,16 @@ static bool is_token(const char *token, const char *given, size_t nbytes)
     return differ == 0 && n > 0;
 }
 
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* Returns the number of bytes; 0 where it is no base64, or too long. */
 static size_t decode_base64(char *to, size_t size, const char *from)
 {
-    size_t n = 0;
-    uint32_t bits = 0;
-    unsigned nbits = 0;
-    for (; *from != '\0' && *from != '='; from++) {
-        const int digit = base64_digit(*from);
-        if (digit < 0 || n + 1 >= size)
-            return 0;
-        bits = bits << 6 | (uint32_t)digit;
-        nbits += 6;
-        if (nbits >= 8) {
-            nbits -= 8;
-            to[n++] = (char)(bits >> nbits & 0xFF);
-        }
-    }
-    to[n] = '\0';
-    return n;
+    const size_t nbytes = strlen(from);
+    if (nbytes == 0 || nbytes / 4 * 3 > size)
+        return 0;
+    const int n = EVP_DecodeBlock((unsigned char *)to, (const unsigned char *)from, (int)nbytes);
+    /* It counts the padding as zero bytes. */
+    const size_t padding = (from[nbytes - 1] == '=') + (nbytes > 1 && from[nbytes - 2] == '=');
+    return n < (int)padding ? 0 : (size_t)n - padding;
 }
 
 bool http_guard_admits(const http_guard *guard, const char *authorization)

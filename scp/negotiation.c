@@ -11,63 +11,45 @@ enum { REFUSED_BY_USER = 1, REFUSED_ABSTRACT_SYNTAX = 3, REFUSED_TRANSFER_SYNTAX
 
 #define UL_SMALLEST_PDU 14 /* shorter ones leave no room for two bytes of each kind of PDV */
 
+/* What can be kept and sent only as it is: what comes last in both lists. */
+#define LOSSY_SYNTAXES                                                                             \
+    "1.2.840.10008.1.2.4.81",                                 /* JPEG-LS near lossless */          \
+        "1.2.840.10008.1.2.4.50",                             /* JPEG baseline */                  \
+        "1.2.840.10008.1.2.4.51",                             /* JPEG extended */                  \
+        "1.2.840.10008.1.2.4.100",                            /* MPEG2 */                          \
+        "1.2.840.10008.1.2.4.101", "1.2.840.10008.1.2.4.102", /* MPEG-4 AVC */                     \
+        "1.2.840.10008.1.2.4.103", "1.2.840.10008.1.2.4.104", "1.2.840.10008.1.2.4.105",           \
+        "1.2.840.10008.1.2.4.106", "1.2.840.10008.1.2.4.107", /* HEVC */                           \
+        "1.2.840.10008.1.2.4.108"
+
 /* Every instance goes out in the HTJ2K ones (but .202, which only some codestreams meet) and in the
    native ones. Of the others, those without loss are made where there is nothing else; the lossy
    ones carry only what is stored in them. */
-static const char *const instance_syntaxes[] = {UID_HTJ2K_LOSSLESS,
-                                                UID_HTJ2K,
-                                                UID_EXPLICIT_LE,
-                                                UID_IMPLICIT_LE,
-                                                UID_EXPLICIT_BE,
-                                                UID_DEFLATED,
-                                                UID_JPEG_LS_LOSSLESS,
-                                                UID_J2K_LOSSLESS,
-                                                UID_J2K,
-                                                UID_JPEG_LOSSLESS_SV1,
-                                                UID_JPEG_LOSSLESS,
-                                                UID_RLE,
-                                                UID_HTJ2K_LOSSLESS_RPCL,
-                                                "1.2.840.10008.1.2.4.81",  /* near-lossless */
-                                                "1.2.840.10008.1.2.4.50",  /* JPEG baseline */
-                                                "1.2.840.10008.1.2.4.51",  /* JPEG extended */
-                                                "1.2.840.10008.1.2.4.100", /* MPEG2 */
-                                                "1.2.840.10008.1.2.4.101",
-                                                "1.2.840.10008.1.2.4.102", /* MPEG-4 AVC */
-                                                "1.2.840.10008.1.2.4.103",
-                                                "1.2.840.10008.1.2.4.104",
-                                                "1.2.840.10008.1.2.4.105",
-                                                "1.2.840.10008.1.2.4.106",
-                                                "1.2.840.10008.1.2.4.107", /* HEVC */
-                                                "1.2.840.10008.1.2.4.108"};
+static const char *const instance_syntaxes[] = {
+    UID_HTJ2K_LOSSLESS,      UID_HTJ2K,         UID_EXPLICIT_LE,
+    UID_IMPLICIT_LE,         UID_EXPLICIT_BE,   UID_DEFLATED,
+    UID_JPEG_LS_LOSSLESS,    UID_J2K_LOSSLESS,  UID_J2K,
+    UID_JPEG_LOSSLESS_SV1,   UID_JPEG_LOSSLESS, UID_RLE,
+    UID_HTJ2K_LOSSLESS_RPCL, LOSSY_SYNTAXES,
+};
 
 /* What can be kept verbatim, lossless ones first: a sender that has several forms of an instance
    then gives the smallest one that loses nothing. */
 static const char *const store_syntaxes[] = {
     UID_HTJ2K_LOSSLESS,
     UID_HTJ2K_LOSSLESS_RPCL,
-    UID_J2K_LOSSLESS,      /* JPEG 2000 lossless */
-    UID_JPEG_LS_LOSSLESS,  /* JPEG-LS lossless */
-    UID_JPEG_LOSSLESS_SV1, /* JPEG lossless, first-order prediction */
-    UID_JPEG_LOSSLESS,     /* JPEG lossless */
+    UID_J2K_LOSSLESS,
+    UID_JPEG_LS_LOSSLESS,
+    UID_JPEG_LOSSLESS_SV1,
+    UID_JPEG_LOSSLESS,
     UID_RLE,
     UID_EXPLICIT_LE,
     UID_IMPLICIT_LE,
     UID_DEFLATED,
     UID_EXPLICIT_BE,
     UID_HTJ2K,
-    UID_J2K,                   /* JPEG 2000 */
-    "1.2.840.10008.1.2.4.81",  /* JPEG-LS near lossless */
-    "1.2.840.10008.1.2.4.50",  /* JPEG baseline */
-    "1.2.840.10008.1.2.4.51",  /* JPEG extended */
-    "1.2.840.10008.1.2.4.100", /* MPEG2 */
-    "1.2.840.10008.1.2.4.101",
-    "1.2.840.10008.1.2.4.102", /* MPEG-4 AVC */
-    "1.2.840.10008.1.2.4.103",
-    "1.2.840.10008.1.2.4.104",
-    "1.2.840.10008.1.2.4.105",
-    "1.2.840.10008.1.2.4.106",
-    "1.2.840.10008.1.2.4.107", /* HEVC */
-    "1.2.840.10008.1.2.4.108",
+    UID_J2K,
+    LOSSY_SYNTAXES,
 };
 
 static const char *const message_syntaxes[] = {UID_EXPLICIT_LE, UID_IMPLICIT_LE, UID_EXPLICIT_BE};

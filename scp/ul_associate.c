@@ -3,24 +3,13 @@
 #include "ul_associate.h"
 
 #include "sop_classes.h"
+#include "ul_items.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    PDU_ASSOCIATE_RQ = 0x01,
-    FIXED_BYTES = 68, /* version, reserved, AE titles, reserved */
-    ITEM_APPLICATION_CONTEXT = 0x10,
-    ITEM_PRESENTATION_CONTEXT = 0x20,
-    ITEM_PRESENTATION_CONTEXT_ANSWER = 0x21,
-    ITEM_ABSTRACT_SYNTAX = 0x30,
-    ITEM_TRANSFER_SYNTAX = 0x40,
-    ITEM_USER_INFORMATION = 0x50,
-    ITEM_MAX_LENGTH = 0x51,
-    ITEM_IMPLEMENTATION_CLASS = 0x52,
-    ITEM_IMPLEMENTATION_VERSION = 0x55,
-    NO_REASON = 2, /* a context's result */
-};
+enum { PDU_ASSOCIATE_RQ = 0x01 };
+enum { NO_REASON = 2 }; /* a context's result */
 
 /* ---- Out ---- */
 
@@ -229,12 +218,12 @@ static int read_user_information(ul_request *request, cursor *c, scp_error *erro
 int ul_associate_read_answer(ul_request *request, const uint8_t *pdu, size_t nbytes,
                              scp_error *error)
 {
-    if (nbytes < FIXED_BYTES)
+    if (nbytes < ASSOCIATE_FIXED_BYTES)
         return scp_fail(error, "the A-ASSOCIATE-AC has %zu bytes", nbytes);
     for (uint32_t i = 0; i < request->ncontexts; i++)
         ul_context_refuse(&request->contexts[i], NO_REASON);
     request->peer_max_pdu = 0;
-    cursor c = {pdu, FIXED_BYTES, nbytes};
+    cursor c = {pdu, ASSOCIATE_FIXED_BYTES, nbytes};
     while (left(&c) > 0) {
         item it;
         if (next_item(&it, &c, error) != 0)

@@ -2,25 +2,11 @@
 /* ul_request_check.c - a walk over the items and sub-items of an A-ASSOCIATE-RQ. */
 #include "ul_request_check.h"
 
+#include "ul_items.h"
+
 #include <string.h>
 
-enum {
-    FIXED_BYTES = 68, /* version, reserved, AE titles, reserved */
-    ITEM_APPLICATION_CONTEXT = 0x10,
-    ITEM_PRESENTATION_CONTEXT = 0x20,
-    ITEM_PRESENTATION_CONTEXT_ANSWER = 0x21,
-    ITEM_ABSTRACT_SYNTAX = 0x30,
-    ITEM_TRANSFER_SYNTAX = 0x40,
-    ITEM_USER_INFORMATION = 0x50,
-    ITEM_MAX_LENGTH = 0x51,
-    ITEM_IMPLEMENTATION_CLASS = 0x52,
-    ITEM_ROLE = 0x54,
-    ITEM_IMPLEMENTATION_VERSION = 0x55,
-    ITEM_EXTENDED = 0x56,
-    ITEM_USER_IDENTITY = 0x58,
-    ITEM_USER_IDENTITY_ANSWER = 0x59,
-    UID_MAX = 64,
-};
+enum { UID_MAX = 64 };
 
 /* Invariant: pos <= end. */
 typedef struct cursor {
@@ -180,10 +166,10 @@ static int check_item(item *it, seen *s, scp_error *error)
 int ul_request_check(const uint8_t *pdu, size_t nbytes, scp_error *error)
 {
     seen s = {0};
-    cursor c = {pdu, FIXED_BYTES, nbytes};
-    if (nbytes < FIXED_BYTES)
+    cursor c = {pdu, ASSOCIATE_FIXED_BYTES, nbytes};
+    if (nbytes < ASSOCIATE_FIXED_BYTES)
         return scp_fail(error, "A-ASSOCIATE-RQ of %zu bytes, at least %d are due", nbytes,
-                        FIXED_BYTES);
+                        ASSOCIATE_FIXED_BYTES);
     if ((get_u16(pdu) & 1) == 0)
         return 0;
     while (left(&c) > 0) {
@@ -225,7 +211,7 @@ static bool take_text(char *out, size_t size, cursor *c)
 
 void ul_request_identity(const uint8_t *pdu, size_t nbytes, ul_identity *out)
 {
-    cursor c = {pdu, FIXED_BYTES, nbytes};
+    cursor c = {pdu, ASSOCIATE_FIXED_BYTES, nbytes};
     item it = {0}, sub = {0};
     memset(out, 0, sizeof *out);
     while (left(&c) > 0 && next_item(&it, &c, "", NULL) == 0) {
@@ -249,7 +235,7 @@ void ul_request_identity(const uint8_t *pdu, size_t nbytes, ul_identity *out)
 bool ul_request_role(const uint8_t *pdu, size_t nbytes, const char *sop_class_uid, bool *scu,
                      bool *scp)
 {
-    cursor c = {pdu, FIXED_BYTES, nbytes};
+    cursor c = {pdu, ASSOCIATE_FIXED_BYTES, nbytes};
     item it = {0}, sub = {0};
     *scu = *scp = false;
     while (left(&c) > 0 && next_item(&it, &c, "", NULL) == 0) {

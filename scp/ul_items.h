@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ul_items.h - the parts of an A-ASSOCIATE PDU (PS3.8 9.3.2, PS3.7 annex D). */
+#ifndef UL_ITEMS_H
+#define UL_ITEMS_H
+
+enum {
+    ASSOCIATE_FIXED_BYTES = 68, /* version, reserved, AE titles, reserved */
+    ITEM_APPLICATION_CONTEXT = 0x10,
+    ITEM_PRESENTATION_CONTEXT = 0x20,
+    ITEM_PRESENTATION_CONTEXT_ANSWER = 0x21,
+    ITEM_ABSTRACT_SYNTAX = 0x30,
+    ITEM_TRANSFER_SYNTAX = 0x40,
+    ITEM_USER_INFORMATION = 0x50,
+    ITEM_MAX_LENGTH = 0x51,
+    ITEM_IMPLEMENTATION_CLASS = 0x52,
+    ITEM_ROLE = 0x54,
+    ITEM_IMPLEMENTATION_VERSION = 0x55,
+    ITEM_EXTENDED = 0x56,
+    ITEM_USER_IDENTITY = 0x58,
+    ITEM_USER_IDENTITY_ANSWER = 0x59,
+};
+
+#endif
