@@ -56,6 +56,12 @@ static int class_of(size_t nbytes, size_t *block_nbytes)
     return (int)(first + steps);
 }
 
+static size_t class_nbytes(int class)
+{
+    const size_t doubled = SMALLEST << ((unsigned)class / STEPS);
+    return doubled + (unsigned)class % STEPS * (doubled / STEPS);
+}
+
 size_t dcb__buffer_size(size_t nbytes)
 {
     size_t block_nbytes;
@@ -80,12 +86,32 @@ void *dcb__buffer_take(size_t nbytes)
     return kept != NULL ? kept : malloc(block_nbytes);
 }
 
+/* Room for nbytes, at the cost of other classes: they may be of sizes that nobody asks for now.
+   Returns what is to be freed; the lock is held. */
+static block *make_room(int class, size_t nbytes)
+{
+    block *out = NULL;
+    for (int i = 0; i < (int)CLASSES && pool.kept_nbytes + nbytes > DCB_BUFFERS_KEPT_NBYTES; i++) {
+        while (i != class && pool.kept[i] != NULL &&
+               pool.kept_nbytes + nbytes > DCB_BUFFERS_KEPT_NBYTES) {
+            block *dropped = pool.kept[i];
+            pool.kept[i] = dropped->next;
+            pool.kept_nbytes -= class_nbytes(i);
+            dropped->next = out;
+            out = dropped;
+        }
+    }
+    return out;
+}
+
 void dcb__buffer_give(void *buffer, size_t nbytes)
 {
     size_t block_nbytes;
     const int class = class_of(nbytes, &block_nbytes);
+    block *dropped = NULL;
     if (buffer != NULL && class >= 0) {
         dcb__mutex_lock(&pool.lock);
+        dropped = make_room(class, block_nbytes);
         if (pool.kept_nbytes + block_nbytes <= DCB_BUFFERS_KEPT_NBYTES) {
             block *kept = buffer;
             kept->next = pool.kept[class];
@@ -96,4 +122,9 @@ void dcb__buffer_give(void *buffer, size_t nbytes)
         dcb__mutex_unlock(&pool.lock);
     }
     free(buffer);
+    while (dropped != NULL) {
+        block *next = dropped->next;
+        free(dropped);
+        dropped = next;
+    }
 }

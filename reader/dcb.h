@@ -193,7 +193,8 @@ typedef struct dcb_cache dcb_cache;
 
 typedef struct dcb_cache_options {
     size_t struct_size;
-    uint64_t budget_bytes; /* 0: keep nothing, but still decode once for concurrent callers */
+    uint64_t budget_bytes; /* 0: keep nothing, but still decode once for concurrent callers. Beside
+                              it up to 16 MiB of the process are kept for the next frames */
     uint32_t nshards;      /* 0: chosen from the number of processors */
     uint32_t nworkers;     /* threads for reading ahead; 0: one for each processor */
     bool prefetch;         /* false: no workers, nothing is read ahead */

@@ -80,6 +80,18 @@ static bool was_packed(const replay *r, uint64_t number)
     return low < r->npacked && r->packed[low] == number;
 }
 
+/* So that the file is read from the disk: after a write that failed the kernel may still show what
+   never got there. */
+static void forget_cached(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    fdatasync(fd);
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    close(fd);
+}
+
 static int restore_record(void *context, uint64_t number, const uint8_t *bytes, size_t nbytes,
                           scp_error *error)
 {
@@ -90,6 +102,7 @@ static int restore_record(void *context, uint64_t number, const uint8_t *bytes, 
     if (was_packed(r, number))
         return 0;
     ingest__path(path, r->ingest, number, ".dcm");
+    forget_cached(path);
     if (ingest__check_file(path, &stamp) == INGEST_WHOLE && stamp.nbytes == nbytes) {
         /* What came after a restored one stays newer than it. */
         if (r->counts.restored > 0 && utimensat(AT_FDCWD, path, NULL, 0) != 0)

@@ -54,6 +54,8 @@ typedef struct segment {
     segment_state state;
     uint64_t sequence;
     uint64_t nheld; /* records whose files are not yet written */
+    bool suspect;   /* a syncfs failed: of its files the kernel may have dropped what it could not
+                       write, and says so only once. Kept for the next start's replay */
 } segment;
 
 /* One who waits for his record; on his stack. */
@@ -80,6 +82,7 @@ struct ingest_journal {
     uint64_t position, next_sequence;
     int checkpoint_failed; /* errno of the last one; 0: it went well */
     int create_failed;     /* errno of the last try to make a segment */
+    bool files_failing;    /* journal_note_files */
     bool stopping;
     pthread_t thread;
 };
@@ -209,6 +212,8 @@ static int activate_segment(ingest_journal *j)
             return j->checkpoint_failed;
         if (j->nsegments == 0 && j->create_failed != 0)
             return j->create_failed;
+        if (j->files_failing)
+            return EIO;
         pthread_cond_wait(&j->changed, &j->lock);
     }
 }
@@ -302,6 +307,14 @@ void journal_release(ingest_journal *j, unsigned held_in)
     pthread_mutex_unlock(&j->lock);
 }
 
+void journal_note_files(ingest_journal *j, bool failing)
+{
+    pthread_mutex_lock(&j->lock);
+    j->files_failing = failing;
+    pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->lock);
+}
+
 uint64_t journal_mark(ingest_journal *j)
 {
     pthread_mutex_lock(&j->lock);
@@ -389,7 +402,7 @@ static bool has_state(const ingest_journal *j, segment_state state)
 /* May it be used again, once its files are durable? */
 static bool is_done(const segment *s)
 {
-    return s->state == SEGMENT_FULL && s->nheld == 0;
+    return s->state == SEGMENT_FULL && s->nheld == 0 && !s->suspect;
 }
 
 static bool has_done_segment(const ingest_journal *j)
@@ -429,9 +442,12 @@ static void checkpoint(ingest_journal *j)
             result = write_first_block(j->segments[i].fd, NULL);
     }
     if (result != 0)
-        log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(result)));
+        log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(result)),
+                  LOG_T("effect", "the journal stays as it is until the next start"));
     pthread_mutex_lock(&j->lock);
     j->checkpoint_failed = result;
+    for (uint32_t i = 0; i < j->nsegments && result != 0; i++)
+        j->segments[i].suspect = j->segments[i].suspect || j->segments[i].state != SEGMENT_FREE;
     for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
         if (done[i])
             j->segments[i].state = SEGMENT_FREE;
@@ -618,12 +634,12 @@ void journal_close(ingest_journal *j)
     pthread_cond_signal(&j->work);
     pthread_mutex_unlock(&j->lock);
     pthread_join(j->thread, NULL);
-    uint64_t nheld = 0;
+    bool needed = false;
     for (uint32_t i = 0; i < j->nsegments; i++)
-        nheld += j->segments[i].nheld;
-    if (nheld > 0)
-        log_event(LOG_WARN, "spool.journal_kept", LOG_U("instances", nheld),
-                  LOG_T("effect", "the next start writes them into the spool"));
+        needed = needed || j->segments[i].nheld > 0 || j->segments[i].suspect;
+    if (needed)
+        log_event(LOG_WARN, "spool.journal_kept",
+                  LOG_T("effect", "the next start writes into the spool what is missing there"));
     else if (syncfs(j->folder_fd) != 0 || journal_clear(j->folder_fd) != 0)
         log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(errno)));
     for (uint32_t i = 0; i < j->nsegments; i++)

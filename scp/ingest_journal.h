@@ -42,8 +42,8 @@ int journal_clear(int folder_fd);
 
 /* folder_fd: the spool's folder, which holds the segments and, on the same disk, the files. */
 int journal_open(ingest_journal **out, int folder_fd, scp_error *error);
-/* Makes the files durable and empties the segments; where a record was not released they stay, for
-   the next replay. */
+/* Makes the files durable and empties the segments; where a record was not released, or its file
+   may not have reached the disk, they stay for the next replay. */
 void journal_close(ingest_journal *journal);
 /* 0, or an errno value: then the record may or may not come back at a replay. bytes are a
    journal_buffer's, from its beginning. *held_in, a segment, holds the record until it is released.
@@ -52,6 +52,8 @@ int journal_write(ingest_journal *journal, uint64_t number, uint8_t *bytes, size
                   unsigned *held_in);
 /* The file of a record in that segment was written. */
 void journal_release(ingest_journal *journal, unsigned held_in);
+/* Files cannot be written (or can again): nobody then waits for a segment to become free. */
+void journal_note_files(ingest_journal *journal, bool failing);
 
 /* Room for JOURNAL_RECORD_MAX bytes, which goes to the disk without a copy: the journal's own
    header and padding have their place before and behind. NULL: out of memory. */

@@ -256,10 +256,10 @@ static void look_for_demand(scp_ingest *ingest, bool *asked)
         *asked = false;
     } else if (!*asked && faccessat(ingest->folder_fd, ASKED, F_OK, 0) == 0) {
         pthread_mutex_unlock(&ingest->backlog.lock);
-        ingest_settle(ingest); /* what was acknowledged waits to be packed */
+        *asked = ingest_settle(ingest); /* what was acknowledged waits to be packed */
         pthread_mutex_lock(&ingest->backlog.lock);
-        *asked = true;
-        want_all(&ingest->backlog);
+        if (*asked)
+            want_all(&ingest->backlog);
     }
 }
 
@@ -295,14 +295,14 @@ void ingest_pack_start(scp_ingest *ingest)
 bool ingest_pack(scp_ingest *ingest)
 {
     ingest_backlog *backlog = &ingest->backlog;
-    ingest_settle(ingest);
+    const bool settled = ingest_settle(ingest);
     pthread_mutex_lock(&backlog->lock);
     const uint64_t nfailures = backlog->stats.pack_failures;
     want_all(backlog);
     pthread_cond_broadcast(&backlog->changed);
     while (is_wanted(backlog) && !backlog->stopping)
         pthread_cond_wait(&backlog->changed, &backlog->lock);
-    const bool good = backlog->stats.pack_failures == nfailures && !backlog->stopping;
+    const bool good = settled && backlog->stats.pack_failures == nfailures && !backlog->stopping;
     pthread_mutex_unlock(&backlog->lock);
     return good;
 }

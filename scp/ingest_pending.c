@@ -128,26 +128,24 @@ void ingest__unreserve(scp_ingest *ingest, uint64_t nbytes)
     pthread_mutex_unlock(&ingest->lock);
 }
 
-/* For the packer, which reads the file. */
-static void queue_to_pack(scp_ingest *ingest, const ingest_pending *entry)
-{
-    const ingest_spooled file = {entry->number, entry->nbytes};
-    ingest__backlog_add(&ingest->backlog, entry->record->study_uid, entry->record->series_uid,
-                        &file);
-}
-
 void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry)
 {
-    if (entry->bytes == NULL)
-        queue_to_pack(ingest, entry);
+    char study_uid[UL_UID_SIZE], series_uid[UL_UID_SIZE];
+    const ingest_spooled file = {entry->number, entry->nbytes};
+    const bool written = entry->bytes == NULL;
+    snprintf(study_uid, sizeof study_uid, "%s", entry->record->study_uid);
+    snprintf(series_uid, sizeof series_uid, "%s", entry->record->series_uid);
     pthread_mutex_lock(&ingest->lock);
     entry->acknowledged = true;
-    entry->written = entry->bytes == NULL;
+    entry->written = written;
     entry->order = ++ingest->nacknowledged;
     /* The thread looks every ROUND_MS by itself while it has something to do. */
     if (ingest->nwaiting > 0 || entry->order == ingest->nindexed + 1)
         pthread_cond_broadcast(&ingest->changed);
     pthread_mutex_unlock(&ingest->lock);
+    /* Only now: the packer must find it among what is to be indexed. The entry is not ours now. */
+    if (written)
+        ingest__backlog_add(&ingest->backlog, study_uid, series_uid, &file);
 }
 
 /* ---- Finding ---- */
@@ -212,16 +210,20 @@ static int write_file(scp_ingest *ingest, ingest_pending *entry, scp_error *erro
     journal_release(ingest->journal, entry->segment);
     ingest__give_buffer(ingest, entry->bytes);
     entry->bytes = NULL;
-    queue_to_pack(ingest, entry);
+    const ingest_spooled file = {entry->number, entry->nbytes};
+    ingest__backlog_add(&ingest->backlog, entry->record->study_uid, entry->record->series_uid,
+                        &file);
     return 0;
 }
 
-/* Writes the files that are not there yet; the lock is held, and let go meanwhile. */
+/* Writes the files that are not there yet, of what is acknowledged now: more may come all the time.
+   The lock is held, and let go meanwhile. */
 static int write_files(scp_ingest *ingest, scp_error *error)
 {
     int result = 0;
+    const uint64_t up_to = ingest->nacknowledged;
     for (ingest_pending *p = ingest->pending; p != NULL && result == 0; p = p->next) {
-        if (!p->acknowledged || p->written)
+        if (!p->acknowledged || p->written || p->order > up_to)
             continue;
         pthread_mutex_unlock(&ingest->lock);
         result = write_file(ingest, p, error);
@@ -277,9 +279,11 @@ static void note_result(scp_ingest *ingest, bool failed, const scp_error *error)
 {
     if (failed && !ingest->failing)
         log_event(LOG_ERROR, "spool.failing", LOG_T("reason", error->message),
-                  LOG_T("effect", "nothing small is taken in until it works again"));
+                  LOG_T("effect", "small instances are refused until it works again"));
     else if (!failed && ingest->failing)
         log_event(LOG_INFO, "spool.recovered", LOG_T("effect", "instances are taken in again"));
+    if (ingest->journal != NULL && failed != ingest->failing)
+        journal_note_files(ingest->journal, failed);
     ingest->failing = failed;
 }
 

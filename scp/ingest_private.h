@@ -94,7 +94,7 @@ struct scp_ingest {
     ingest_pending *pending; /* in the order of arrival */
     uint64_t nacknowledged, nindexed;
     uint64_t nunwritten, unwritten_bytes; /* instances that only the journal has, or soon will */
-    uint32_t nwaiting;                    /* callers within ingest_settle */
+    uint32_t nwaiting;                    /* threads that wait for files or the index */
     bool failing; /* files or index cannot be written: the last try failed */
     bool stopping, has_thread;
     pthread_t thread;
@@ -129,7 +129,8 @@ void ingest__give_buffer(scp_ingest *ingest, uint8_t *buffer);
 /* ---- ingest_pending.c ---- */
 
 int ingest__start_indexing(scp_ingest *ingest, scp_error *error);
-/* All that was acknowledged is written and indexed, then the thread ends. */
+/* All that was acknowledged is written and indexed, then the thread ends. Where that fails, the
+   journal or the next start has it. */
 void ingest__stop_indexing(scp_ingest *ingest);
 
 /* Enters the instance among the pending ones; waits until another with its UID has its file, or is

@@ -24,6 +24,12 @@ static bool keeps_blocks(void)
     return dcb__buffer_size(100 * KIB + 1) != 100 * KIB + 1;
 }
 
+static size_t allocated(void)
+{
+    const struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+}
+
 static void sizes_are_stable_and_tight(void **state)
 {
     (void)state;
@@ -70,19 +76,50 @@ static void no_more_is_kept_than_the_limit(void **state)
     void *blocks[N];
     if (!keeps_blocks())
         skip();
-    const size_t before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    const size_t before = allocated();
     for (int i = 0; i < N; i++)
         assert_non_null(blocks[i] = dcb__buffer_take(nbytes));
     for (int i = 0; i < N; i++)
         dcb__buffer_give(blocks[i], nbytes);
-    const size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
+    const size_t after = allocated();
     assert_true(after - before <= DCB_BUFFERS_KEPT_NBYTES + 64 * KIB);
     /* What the limit is for is kept, and larger ones never. */
     assert_true(after - before >= DCB_BUFFERS_KEPT_NBYTES / 2);
     const size_t large = DCB_BUFFERS_KEPT_NBYTES;
     assert_int_equal(dcb__buffer_size(large), large);
     dcb__buffer_give(dcb__buffer_take(large), large);
-    assert_true(mallinfo2().uordblks + mallinfo2().hblkhd <= after);
+    assert_true(allocated() <= after);
+}
+
+static void take_many(void **blocks, int n, size_t nbytes)
+{
+    for (int i = 0; i < n; i++)
+        assert_non_null(blocks[i] = dcb__buffer_take(nbytes));
+}
+
+static void give_many(void **blocks, int n, size_t nbytes)
+{
+    for (int i = 0; i < n; i++)
+        dcb__buffer_give(blocks[i], nbytes);
+}
+
+/* A size that nobody asks for any more does not keep the others from being kept. */
+static void other_sizes_give_way(void **state)
+{
+    (void)state;
+    enum { FILLS = 64, SOME = 16 };
+    const size_t usual = 300 * KIB, other = 500 * KIB;
+    void *blocks[FILLS];
+    if (!keeps_blocks())
+        skip();
+    take_many(blocks, FILLS, usual);
+    give_many(blocks, FILLS, usual);
+    take_many(blocks, SOME, other);
+    give_many(blocks, SOME, other);
+    const size_t before = allocated();
+    take_many(blocks, SOME, other); /* none is new */
+    assert_true(allocated() <= before + KIB);
+    give_many(blocks, SOME, other);
 }
 
 /* Each block is one thread's alone. */
@@ -122,9 +159,8 @@ static void threads_do_not_share_blocks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes_are_stable_and_tight),
-        cmocka_unit_test(a_block_is_handed_on),
-        cmocka_unit_test(no_more_is_kept_than_the_limit),
+        cmocka_unit_test(sizes_are_stable_and_tight),     cmocka_unit_test(a_block_is_handed_on),
+        cmocka_unit_test(no_more_is_kept_than_the_limit), cmocka_unit_test(other_sizes_give_way),
         cmocka_unit_test(threads_do_not_share_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

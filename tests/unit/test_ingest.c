@@ -403,6 +403,27 @@ static void test_replay_restores(void **state)
     free(bytes);
 }
 
+/* A syncfs that fails says so once; what it lost cannot be told. So the journal is kept. */
+static void test_the_journal_outlives_a_failed_sync(void **state)
+{
+    fixture *f = *state;
+    size_t nbytes;
+    assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
+    ingest_settle(f->ingest);
+    fail_disk_at(1, EIO, FAIL_DISK_OWN_CALL);
+    stop(f);
+    assert_true(fail_disk_end());
+    char *journal = spool_path(f, "journal-0"), *file = spool_path(f, "000000/000000001.dcm");
+    uint8_t *bytes = read_whole_file(journal, &nbytes);
+    assert_memory_equal(bytes, "DCBJRNL1", 8);
+    assert_int_equal(truncate(file, 1000), 0);
+    start(f);
+    check_holds(f, &usual);
+    free(bytes);
+    free(journal);
+    free(file);
+}
+
 /* No call would fail if the journal's writes were not durable any more: looked up by name. */
 static void test_the_journal_is_written_through(void **state)
 {
@@ -544,6 +565,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_in_another_encoding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replay_restores, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_journal_outlives_a_failed_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_journal_is_written_through, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_failing_write, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_fail_after_their_answers, setup, teardown),
