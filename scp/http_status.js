@@ -117,8 +117,9 @@ function showCards(s) {
   cards.push(card("Decoding", count(s.decoding.running), `${count(s.decoding.waiting)} wait`));
   if (s.spool) {
     cards.push(card("Spool", count(s.spool.instances), `${bytes(s.spool.bytes)} to be packed`
-      + (s.spool.failing_series ? `; ${count(s.spool.failing_series)} series fail` : ""),
-      s.spool.failing_series > 0));
+      + (s.spool.failing_series ? `; ${count(s.spool.failing_series)} series fail` : "")
+      + (s.spool.failing ? "; nothing can be written now" : ""),
+      s.spool.failing_series > 0 || s.spool.failing));
   }
   const disks = new Map(); // those that are one disk stand together
   for (const disk of s.disks) {

@@ -47,6 +47,7 @@ typedef struct ingest_stats {
     uint64_t refused;                  /* every other answer */
     uint64_t spool_series, spool_instances, spool_bytes; /* that wait to be packed, now */
     uint64_t failing_series;    /* of these: whose packing failed, and is tried again later */
+    bool failing;               /* files or the index cannot be written: nothing small is taken */
     uint64_t packing_instances; /* of the series that is being packed now; 0: none is */
     uint64_t packed_series, packed_instances; /* into .dcbs files */
     uint64_t packed_source_bytes, packed_file_bytes;

@@ -169,4 +169,7 @@ void ingest_get_stats(ingest_stats *out, scp_ingest *ingest)
             out->failing_series += s->nfailures > 0;
     }
     pthread_mutex_unlock(&backlog->lock);
+    pthread_mutex_lock(&ingest->lock);
+    out->failing = ingest->failing;
+    pthread_mutex_unlock(&ingest->lock);
 }

@@ -129,10 +129,11 @@ static void put_disks(text_buffer *to, const node_status *status)
         text_format(to,
                     ",\"spool\":{\"instances\":%" PRIu64 ",\"bytes\":%" PRIu64
                     ",\"series\":%" PRIu64 ",\"failing_series\":%" PRIu64 ",\"received\":%" PRIu64
-                    ",\"packed\":%" PRIu64 "}",
+                    ",\"packed\":%" PRIu64 ",\"failing\":%s}",
                     status->ingest.spool_instances, status->ingest.spool_bytes,
                     status->ingest.spool_series, status->ingest.failing_series,
-                    status->ingest.received, status->ingest.packed_instances);
+                    status->ingest.received, status->ingest.packed_instances,
+                    status->ingest.failing ? "true" : "false");
     else
         text_put(to, ",\"spool\":null");
 }

@@ -189,6 +189,8 @@ static void put_ingest(text_buffer *to, const ingest_stats *ingest)
     put_gauge(to, "dcbscp_spool_series", (double)ingest->spool_series, "The same in series.");
     put_gauge(to, "dcbscp_spool_failing_series", (double)ingest->failing_series,
               "Of these, series whose packing failed; it is tried again.");
+    put_gauge(to, "dcbscp_spool_failing", ingest->failing ? 1.0 : 0.0,
+              "1: what comes in cannot be written; small instances are refused.");
     put_count(to, "dcbscp_received_instances_total", ingest->received,
               "Instances that were kept: answered with success or a warning.");
     put_count(to, "dcbscp_packed_instances_total", ingest->packed_instances,

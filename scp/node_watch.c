@@ -31,7 +31,8 @@ struct node_watch {
     dcb_cache *cache;
     int64_t began_ms, start_unix_ms;
     atomic_int state;
-    atomic_uint port; /* of DICOM */
+    atomic_uint port;       /* of DICOM */
+    atomic_bool has_titles; /* the node's others are there, until the watch ends */
     pthread_t thread;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t wake;
@@ -53,12 +54,33 @@ static int64_t unix_ms(void)
 
 /* ---- The thread ---- */
 
+static const scp_node *next_title(const node_watch *watch, const scp_node *node)
+{
+    return atomic_load(&watch->has_titles) ? node->next : NULL;
+}
+
+/* Of all stores the one with the least room. */
+static const char *fullest_store(const node_watch *watch)
+{
+    const char *fullest = NULL;
+    uint64_t least = UINT64_MAX;
+    for (const scp_node *n = watch->node; n != NULL; n = next_title(watch, n)) {
+        struct statvfs disk;
+        if (n->options->store == NULL || statvfs(n->options->store, &disk) != 0 ||
+            (uint64_t)disk.f_bavail * disk.f_frsize >= least)
+            continue;
+        least = (uint64_t)disk.f_bavail * disk.f_frsize;
+        fullest = n->options->store;
+    }
+    return fullest;
+}
+
 static void ask_disks(node_watch *watch)
 {
     const scp_options *options = watch->node->options;
     const struct {
         const char *use, *path;
-    } PLACES[NODE_DISKS] = {{"store", options->store},
+    } PLACES[NODE_DISKS] = {{"store", fullest_store(watch)},
                             {"state", options->state_dir},
                             {"archive", options->archives[0]}};
     node_disk disks[NODE_DISKS];
@@ -75,11 +97,30 @@ static void ask_disks(node_watch *watch)
     pthread_mutex_unlock(&watch->lock);
 }
 
+/* Sums over all AE titles. */
+static bool add_totals(const node_watch *watch, index_totals *sum, scp_error *error)
+{
+    for (const scp_node *n = watch->node; n != NULL; n = next_title(watch, n)) {
+        index_totals of_one = {0};
+        if (index_get_totals(n->index, &of_one, error) != 0)
+            return false;
+        sum->patients += of_one.patients;
+        sum->studies += of_one.studies;
+        sum->series += of_one.series;
+        sum->instances += of_one.instances;
+        sum->files += of_one.files;
+        sum->bad_files += of_one.bad_files;
+        sum->file_bytes += of_one.file_bytes;
+        sum->index_bytes += of_one.index_bytes;
+    }
+    return true;
+}
+
 static void ask_index(node_watch *watch)
 {
     scp_error error = SCP_ERROR_INIT;
     index_totals totals = {0};
-    const bool known = index_get_totals(watch->node->index, &totals, &error) == 0;
+    const bool known = add_totals(watch, &totals, &error);
     pthread_mutex_lock(&watch->lock);
     const bool news = watch->has_totals && !known;
     watch->has_totals = known;
@@ -190,6 +231,7 @@ void node_watch_ready(node_watch *watch, uint16_t port)
     if (watch == NULL)
         return;
     /* What was counted before may be half an archive. */
+    atomic_store(&watch->has_titles, true);
     ask_index(watch);
     ask_disks(watch);
     atomic_store(&watch->port, port);
@@ -225,6 +267,8 @@ static void judge(node_status *out, const scp_options *options)
         snprintf(why, size, "stopping");
     else if (!out->has_totals)
         snprintf(why, size, "the index cannot be read; the log tells why");
+    else if (out->ingest.failing)
+        snprintf(why, size, "what comes in cannot be written; the log tells why");
     for (size_t i = 0; i < out->ndisks && why[0] == '\0'; i++) {
         if (strcmp(out->disks[i].use, "store") == 0 &&
             out->disks[i].free_bytes < out->reserve_bytes)
@@ -232,6 +276,29 @@ static void judge(node_status *out, const scp_options *options)
                      "less than store_reserve_mb (%u) is free on the store's disk: nothing is "
                      "taken in",
                      (unsigned)options->store_reserve_mb);
+    }
+}
+
+/* Sums over all AE titles that take instances in. */
+static void read_ingest(const node_watch *watch, node_status *out)
+{
+    ingest_stats *sum = &out->ingest;
+    for (const scp_node *n = watch->node; n != NULL && out->state != NODE_STARTING;
+         n = next_title(watch, n)) {
+        ingest_stats of_one;
+        if (n->ingest == NULL)
+            continue;
+        out->takes_in = true;
+        ingest_get_stats(&of_one, n->ingest);
+        sum->received += of_one.received;
+        sum->spool_series += of_one.spool_series;
+        sum->spool_instances += of_one.spool_instances;
+        sum->spool_bytes += of_one.spool_bytes;
+        sum->failing_series += of_one.failing_series;
+        sum->failing = sum->failing || of_one.failing;
+        sum->packed_series += of_one.packed_series;
+        sum->packed_instances += of_one.packed_instances;
+        sum->pack_failures += of_one.pack_failures;
     }
 }
 
@@ -272,10 +339,7 @@ void node_watch_read(node_watch *watch, node_status *out)
     dcb_cache_get_stats(watch->cache, &out->cache);
     if (watch->node->ahead != NULL)
         ahead_get_stats(watch->node->ahead, &out->ahead);
-    if (out->state != NODE_STARTING && watch->node->ingest != NULL) {
-        out->takes_in = true;
-        ingest_get_stats(&out->ingest, watch->node->ingest);
-    }
+    read_ingest(watch, out);
     metrics_read(&out->metrics);
     read_process(out);
     pthread_mutex_lock(&watch->lock);
@@ -292,6 +356,7 @@ bool node_watch_is_ready(node_watch *watch, char *reason, size_t size)
     const scp_options *options = watch->node->options;
     node_status status = {.state = (node_state)atomic_load(&watch->state)};
     status.reserve_bytes = (uint64_t)options->store_reserve_mb << 20;
+    read_ingest(watch, &status);
     pthread_mutex_lock(&watch->lock);
     status.has_totals = watch->has_totals;
     status.ndisks = watch->ndisks;

@@ -74,6 +74,35 @@ class Status(Http):
             self.assertEqual(node.metrics()["dcbscp_ready"], 0)
             self.assertFalse(node.json("/status.json")["ready"])
 
+    def test_not_ready_while_nothing_can_be_written(self):
+        """A file where the spool has its folder: what was acknowledged waits, and is not lost."""
+        require("getscu", "storescu")
+        store = self.folder / "store"
+        store.mkdir()
+        new = pydicom.dcmread(sorted((TINY.parent / "source").glob("*.dcm"))[0])
+        new.StudyInstanceUID = "1.2.3.4"
+        new.SOPInstanceUID = new.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4.5.7"
+        new.save_as(self.folder / "new.dcm")
+        with HttpNode(self.archive, "--store", store) as node:
+            numbers = store / ".dcbscp-spool/000000"
+            numbers.write_bytes(b"")
+            run("storescu", "-aec", node.ae_title, *node.address(), self.folder / "new.dcm")
+            self.assertIn("Not a directory", node.wait_for_log("spool.failing"))
+            status, _, body = node.ask("/readyz")
+            self.assertEqual((status, b"cannot be written" in body), (503, True))
+            self.assertEqual(node.metrics()["dcbscp_spool_failing"], 1)
+            self.assertTrue(node.json("/status.json")["spool"]["failing"])
+            numbers.unlink()
+            numbers.mkdir()
+            node.wait_for_log("spool.recovered")
+            self.assertEqual(node.ask("/readyz")[0], 200)
+            self.assertEqual(node.metrics()["dcbscp_spool_failing"], 0)
+            got = self.folder / "got"
+            got.mkdir()
+            node.getscu(got, "QueryRetrieveLevel=STUDY", "StudyInstanceUID=1.2.3.4")
+            [served] = got.iterdir()
+            self.assertEqual(pydicom.dcmread(served).PixelData, new.PixelData)
+
     def test_off_unless_asked_for(self):
         with Node(self.archive) as node:
             self.assertFalse([line for line in node.log if "http." in line])

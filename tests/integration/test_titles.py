@@ -9,6 +9,7 @@ import unittest
 import pydicom
 
 from support.golden import OWN
+from support.http_node import HttpNode
 from support.node import DCBSCP, Node, require, responses, run
 from support.store_scp import StoreScp
 
@@ -103,6 +104,20 @@ class Titles(unittest.TestCase):
                     node.wait_for_log(r"association\.rejected .*no access rule matches", start=start)
             done = run("echoscu", "-aet", "LAB", "-aec", "RESEARCH", *node.address(), check=False)
             self.assertIn("No Acceptable Presentation Contexts", done.text)
+
+    def test_the_status_tells_of_all(self):
+        counts = [len(list((golden / "source").glob("*.dcm"))) for golden in (PHANTOM, OTHER)]
+        title = f"{{ae_title: RESEARCH, archives: [{self.folder}/research], store: {self.folder}/in}}"
+        with HttpNode(self.folder / "main", "--title", title) as node:
+            status = node.json("/status.json")
+            self.assertEqual(status["archive"]["instances"], sum(counts))
+            self.assertEqual(status["archive"]["studies"], 2)
+            self.assertEqual(status["spool"]["received"], 0)
+            self.assertIn("store", [disk["use"] for disk in status["disks"]])
+            sent = sorted((PHANTOM / "source").glob("*.dcm"))
+            run("storescu", "-aec", "RESEARCH", *node.address(), *sent)
+            self.assertEqual(node.json("/status.json")["spool"]["received"], len(sent))
+            self.assertEqual(node.metrics()["dcbscp_received_instances_total"], len(sent))
 
     def test_where_it_may_have_instances_sent(self):
         with StoreScp() as scp:
