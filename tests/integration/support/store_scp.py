@@ -71,7 +71,6 @@ class StoreScp:
         self.nrequests = self.nstores = 0
         self.changed = threading.Condition()
         self.sockets, self.threads = [], []
-        self.ending = False
 
     def __enter__(self):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=32)
@@ -93,9 +92,6 @@ class StoreScp:
         self.listener.close()
 
     def __exit__(self, *_):
-        with self.changed:
-            self.ending = True
-            self.changed.notify_all()
         self.stop_listening()
         for one in self.sockets:
             try:
@@ -226,9 +222,10 @@ class StoreScp:
             if isinstance(status, int):
                 self.stored.append(Stored(record, command, accepted[1], data, sizes))
             self.changed.notify_all()
-            if status == SILENT:
-                self.changed.wait_for(lambda: self.ending, 60)
-                return False
+        if status == SILENT:  # until the peer has had enough, or the end
+            if self.read_pdu(connection)[0] == 7:
+                record.end.append("aborted")
+            return False
         if status == ABORT:
             connection.sendall(struct.pack(">BBIBBBB", 7, 0, 4, 0, 0, 0, 0))
         if status == RELEASE:
