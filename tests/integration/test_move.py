@@ -477,7 +477,8 @@ class Move(unittest.TestCase):
                 return SILENT if n == 30 and silent else 0
             with self.subTest(silent), StoreScp(answer) as scp, \
                     self.node({"port": scp.port, "associations": 2}) as node:
-                self.move(node, LONG, "--drop-after", 1)
+                # The first response comes when the destination is reached, before it has answered.
+                self.move(node, LONG, "--drop-after", 2)
                 node.wait_for_log(r"association\.aborted")
                 release.set()
                 # The sub-associations are ended, not left to run to their end: in the middle of an
