@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * buffers.h - memory for frames and codestreams, handed on from one to the next.
+ * buffers.h - memory for frames, handed on from one to the next.
  *
  * A block of half a megabyte that malloc gives back to the system and takes again costs a page
  * fault for each 4 KiB: a tenth of the time of decoding a frame into it. So large blocks that are

@@ -2,6 +2,8 @@
 /* activity.c - the list of open associations, and a ring of refusals. */
 #include "activity.h"
 
+#include "steady_clock.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <time.h>
@@ -10,13 +12,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all below */
 static activity_entry *entries;                          /* newest first */
 static activity_refusal refusals[ACTIVITY_REFUSALS];
 static size_t nrefused; /* ever; the next goes to nrefused % ACTIVITY_REFUSALS */
-
-int64_t activity_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* A peer's own text: what a terminal might take for a command becomes "?". */
 static void make_printable(char *text)
@@ -32,7 +27,7 @@ void activity_begin(activity_entry *entry)
     make_printable(entry->peer);
     make_printable(entry->calling);
     make_printable(entry->called);
-    entry->began_ms = activity_now_ms();
+    entry->began_ms = steady_clock_ms();
     pthread_mutex_lock(&lock);
     entry->next = entries;
     entries = entry;
@@ -63,7 +58,7 @@ static uint64_t get(const atomic_uint_fast64_t *from)
 void activity_operation(activity_entry *entry, const char *name)
 {
     if (name != NULL) {
-        atomic_store_explicit(&entry->operation_ms, activity_now_ms(), memory_order_relaxed);
+        atomic_store_explicit(&entry->operation_ms, steady_clock_ms(), memory_order_relaxed);
         set(&entry->nresponses, 0);
         set(&entry->total, 0);
         set(&entry->completed, 0);
@@ -98,7 +93,7 @@ static void look_at(activity_view *out, const activity_entry *entry, int64_t now
 
 size_t activity_list(activity_view *out, size_t max)
 {
-    const int64_t now_ms = activity_now_ms();
+    const int64_t now_ms = steady_clock_ms();
     size_t n = 0, skip;
     pthread_mutex_lock(&lock);
     for (const activity_entry *entry = entries; entry != NULL; entry = entry->next)

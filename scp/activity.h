@@ -20,7 +20,7 @@ typedef struct activity_entry {
     struct activity_entry *next;
     uint32_t number;
     char peer[46], calling[17], called[17];
-    int64_t began_ms;                 /* on activity_now_ms */
+    int64_t began_ms;                 /* on steady_clock_ms */
     _Atomic(const char *) operation;  /* static text; NULL: none runs */
     atomic_int_fast64_t operation_ms; /* when it began */
     atomic_uint_fast64_t bytes_in, bytes_out;
@@ -29,8 +29,6 @@ typedef struct activity_entry {
     /* Sub-operations of the operation. total 0: not known, or none. */
     atomic_uint_fast64_t total, completed, failed, warning;
 } activity_entry;
-
-int64_t activity_now_ms(void); /* a steady clock */
 
 void activity_begin(activity_entry *entry);
 void activity_end(activity_entry *entry);

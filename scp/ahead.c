@@ -9,6 +9,8 @@
  */
 #include "ahead.h"
 
+#include "steady_clock.h"
+
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
@@ -206,13 +208,6 @@ static void *empty_slot(ahead_list *list, slot *place)
 
 /* ---- Workers ---- */
 
-static int64_t steady_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Called and returns with the lock held. */
 static void make_item(ahead_pool *pool, ahead_list *list, slot *place)
 {
@@ -245,14 +240,13 @@ static void wait_for_work(ahead_pool *pool)
     if (pool->options.stall_ms == 0 || pool->nbytes == 0) {
         pthread_cond_wait(&pool->work, &pool->lock);
     } else {
-        const int64_t until = steady_ms() + pool->options.stall_ms / 2 + 1;
-        const struct timespec time = {until / 1000, until % 1000 * 1000000};
-        pthread_cond_timedwait(&pool->work, &pool->lock, &time);
+        const int64_t until = steady_clock_ms() + pool->options.stall_ms / 2 + 1;
+        steady_cond_wait(&pool->work, &pool->lock, until);
     }
     pool->nidle--;
     if (pool->options.stall_ms != 0 && pool->nbytes > 0) {
         pthread_mutex_unlock(&pool->lock);
-        ahead_drop_stalled(pool, steady_ms() - pool->options.stall_ms);
+        ahead_drop_stalled(pool, steady_clock_ms() - pool->options.stall_ms);
         pthread_mutex_lock(&pool->lock);
     }
 }
@@ -307,12 +301,8 @@ ahead_pool *ahead_pool_create(const ahead_options *options)
         pool->options.nmakers = nworkers + 1;
     if (pool->options.window > AHEAD_WINDOW_MAX)
         pool->options.window = AHEAD_WINDOW_MAX;
-    pthread_condattr_t steady;
-    pthread_condattr_init(&steady);
-    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->work, &steady);
-    pthread_condattr_destroy(&steady);
+    steady_cond_init(&pool->work);
     start_workers(pool, nworkers);
     if (pool->nworkers == 0) {
         ahead_pool_close(pool);

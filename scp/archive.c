@@ -8,6 +8,7 @@
  */
 #include "archive_private.h"
 #include "log.h"
+#include "steady_clock.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -19,13 +20,6 @@
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
-
-int64_t archive__now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void tell_generation(scp_archive *archive)
 {
@@ -99,7 +93,7 @@ static void find_lost_roots(scp_archive *archive)
                     now.st_ino == root->before.st_ino;
         bool lost = root->nseen == 0 && !same && !has_folders(archive, root->path);
         if (lost && !root->lost)
-            root->lost_ms = archive__now_ms();
+            root->lost_ms = steady_clock_ms();
         root->lost = lost;
         if (there && !lost)
             root->before = now;
@@ -126,7 +120,7 @@ static void tell_lost_roots(scp_archive *archive)
 
 static void scan(scp_archive *archive)
 {
-    int64_t start_ms = archive->scan_start_ms = archive__now_ms();
+    int64_t start_ms = archive->scan_start_ms = steady_clock_ms();
     archive->nfiles_seen = archive->nfiles_read = 0;
     archive->next_progress_ms = start_ms + 5000;
     archive->incomplete = archive->rescan_now = false;
@@ -148,7 +142,7 @@ static void scan(scp_archive *archive)
     log_event(archive->scanned && archive->nfiles_read == 0 ? LOG_DEBUG : LOG_INFO, "scan.finished",
               LOG_U("files", archive->nfiles_seen), LOG_U("read", archive->nfiles_read),
               LOG_U("folders", archive->folders.n), LOG_U("watched", archive->nwatches),
-              LOG_MS("ms", (double)(archive__now_ms() - start_ms)));
+              LOG_MS("ms", (double)(steady_clock_ms() - start_ms)));
     archive->scanned = true;
     archive->scanning_again = archive->read_all = false;
 }
@@ -197,7 +191,7 @@ static int wait_ms(const scp_archive *archive, int64_t next_settle_ms)
     int64_t due_ms = archive->next_check_ms;
     if (next_settle_ms >= 0 && next_settle_ms < due_ms)
         due_ms = next_settle_ms;
-    int64_t left_ms = due_ms - archive__now_ms();
+    int64_t left_ms = due_ms - steady_clock_ms();
     return left_ms < 0 ? 0 : left_ms > INT_MAX ? INT_MAX : (int)left_ms;
 }
 
@@ -206,22 +200,22 @@ static void *watch(void *context)
     scp_archive *archive = context;
     char *buffer = malloc(archive->tuning.queue_bytes);
     int64_t next_settle_ms = archive__settle(archive, 0);
-    archive->next_check_ms = archive__now_ms() + archive->tuning.rescan_ms;
+    archive->next_check_ms = steady_clock_ms() + archive->tuning.rescan_ms;
     while (buffer != NULL && !atomic_load(&archive->stopping)) {
         struct pollfd fds[2] = {{.fd = archive->stop_fd, .events = POLLIN},
                                 {.fd = archive->inotify_fd, .events = POLLIN}};
         poll(fds, 2, wait_ms(archive, next_settle_ms));
         if (fds[1].revents & POLLIN)
             take_events(archive, buffer);
-        if (archive__now_ms() >= archive->next_check_ms) {
-            archive->next_check_ms = archive__now_ms() + archive->tuning.rescan_ms;
+        if (steady_clock_ms() >= archive->next_check_ms) {
+            archive->next_check_ms = steady_clock_ms() + archive->tuning.rescan_ms;
             archive->rescan_now |= archive->incomplete || roots_changed(archive);
         }
         if (fds[0].revents & POLLIN)
             take_request(archive);
         if (archive->rescan_now && !atomic_load(&archive->stopping))
             scan(archive);
-        next_settle_ms = archive__settle(archive, archive__now_ms());
+        next_settle_ms = archive__settle(archive, steady_clock_ms());
         tell_generation(archive);
     }
     if (buffer == NULL)
@@ -256,18 +250,11 @@ uint64_t archive_generation(scp_archive *archive)
 
 bool archive_wait(scp_archive *archive, uint64_t *seen, int timeout_ms)
 {
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += timeout_ms / 1000;
-    deadline.tv_nsec += timeout_ms % 1000 * 1000000L;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000;
-    }
-    int rc = 0;
+    const int64_t until_ms = steady_clock_ms() + timeout_ms;
     pthread_mutex_lock(&archive->lock);
-    while (archive->generation == *seen && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&archive->changed, &archive->lock, &deadline);
+    while (archive->generation == *seen &&
+           steady_cond_wait(&archive->changed, &archive->lock, until_ms))
+        ;
     bool changed = archive->generation != *seen;
     *seen = archive->generation;
     pthread_mutex_unlock(&archive->lock);
@@ -339,11 +326,7 @@ int archive_start(scp_archive **out, const scp_options *options, scp_index *inde
     archive->archive_roots = calloc(options->narchives + 1, sizeof *archive->archive_roots);
     for (uint32_t i = 0; archive->archive_roots != NULL && i < options->narchives; i++)
         archive->archive_roots[i].path = options->archives[i];
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&archive->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    steady_cond_init(&archive->changed);
     pthread_mutex_init(&archive->lock, NULL);
     int rc = archive->stop_fd < 0 ? errno : archive->archive_roots == NULL ? ENOMEM : 0;
     if (rc == 0) {

@@ -10,6 +10,7 @@
 #include "dictionary.h"
 #include "index_record.h"
 #include "log.h"
+#include "steady_clock.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -91,7 +92,7 @@ static bool add_unsettled(scp_archive *archive, const char *path, const file_sta
     if (copy == NULL)
         return false;
     archive->unsettled[archive->nunsettled++] =
-        (unsettled_file){.path = copy, .stamp = *stamp, .due_ms = archive__now_ms() + wait_ms};
+        (unsettled_file){.path = copy, .stamp = *stamp, .due_ms = steady_clock_ms() + wait_ms};
     return true;
 }
 
@@ -101,13 +102,13 @@ static bool may_be_growing(scp_archive *archive, const char *path, const file_st
 {
     unsettled_file *file = find_unsettled(archive, path);
     if (file != NULL) {
-        if (same_stamp(&file->stamp, stamp) && archive__now_ms() >= file->due_ms) {
+        if (same_stamp(&file->stamp, stamp) && steady_clock_ms() >= file->due_ms) {
             drop_unsettled(archive, path);
             return false;
         }
         if (!same_stamp(&file->stamp, stamp)) {
             file->stamp = *stamp;
-            file->due_ms = archive__now_ms() + wait_ms;
+            file->due_ms = steady_clock_ms() + wait_ms;
         }
         return true;
     }

@@ -9,6 +9,7 @@
  */
 #include "archive_private.h"
 #include "log.h"
+#include "steady_clock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -85,7 +86,7 @@ static bool still_there(void *context, const char *path)
         if (!archive__is_below(path, root->path))
             continue;
         below = true;
-        if (there || !root->lost || archive__now_ms() - root->lost_ms > archive->tuning.keep_ms)
+        if (there || !root->lost || steady_clock_ms() - root->lost_ms > archive->tuning.keep_ms)
             continue;
         lost = true;
         root->nkept++;
@@ -228,7 +229,7 @@ static void add_entry(scp_archive *archive, folder *f, const char *name, unsigne
 
 static void tell_progress(scp_archive *archive)
 {
-    int64_t now_ms = archive__now_ms();
+    int64_t now_ms = steady_clock_ms();
     if (now_ms < archive->next_progress_ms)
         return;
     archive->next_progress_ms = now_ms + 5000;

@@ -88,8 +88,6 @@ struct scp_archive {
     uint64_t generation;
 };
 
-int64_t archive__now_ms(void);
-
 /* ---- archive_file.c ---- */
 
 typedef enum file_news {

@@ -17,6 +17,7 @@
 #include "negotiation.h"
 #include "node.h"
 #include "sop_classes.h"
+#include "steady_clock.h"
 #include "titles.h"
 
 #include <stdio.h>
@@ -280,7 +281,7 @@ static void drop_stream(association *a)
         return;
     const int64_t began_ms = (int64_t)a->activity.operation_ms;
     metrics_operation(a->stream_service->name, METRIC_NO_STATUS,
-                      (double)(activity_now_ms() - began_ms) / 1e3);
+                      (double)(steady_clock_ms() - began_ms) / 1e3);
     a->stream_service->finish(a->stream);
     a->stream = NULL;
 }

@@ -12,6 +12,7 @@
 #include "identifier.h"
 #include "ingest.h"
 #include "log.h"
+#include "steady_clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -38,7 +39,7 @@ struct scp_audit {
     bool told;   /* the log knows that events are dropped */
     bool outage; /* the thread's own: the log knows that nothing can be written */
     bool stopping, ended;
-    struct timespec until; /* when stopping: no try after it */
+    int64_t until_ms; /* when stopping: no try after it */
 };
 
 /* ---- Events ---- */
@@ -202,30 +203,13 @@ static void put_message(text_buffer *out, scp_audit *audit, audit_event *event)
     free(patients);
 }
 
-static bool is_past(const struct timespec *time)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec > time->tv_sec ||
-           (now.tv_sec == time->tv_sec && now.tv_nsec >= time->tv_nsec);
-}
-
 /* After a failure; short pauses at the end, when time is. */
 static void pause_a_while(scp_audit *audit, int *pause_ms)
 {
-    struct timespec until;
     pthread_mutex_lock(&audit->lock);
-    const int ms = audit->stopping ? LAST_TRIES_MS : *pause_ms;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += ms / 1000;
-    until.tv_nsec += ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    const int64_t until_ms = steady_clock_ms() + (audit->stopping ? LAST_TRIES_MS : *pause_ms);
     const bool stopping = audit->stopping;
-    while (audit->stopping == stopping &&
-           pthread_cond_timedwait(&audit->changed, &audit->lock, &until) != ETIMEDOUT)
+    while (audit->stopping == stopping && steady_cond_wait(&audit->changed, &audit->lock, until_ms))
         ;
     pthread_mutex_unlock(&audit->lock);
     *pause_ms = *pause_ms < LAST_PAUSE_MS / 2 ? *pause_ms * 2 : LAST_PAUSE_MS;
@@ -234,7 +218,7 @@ static void pause_a_while(scp_audit *audit, int *pause_ms)
 static bool is_too_late(scp_audit *audit)
 {
     pthread_mutex_lock(&audit->lock);
-    const bool late = audit->stopping && is_past(&audit->until);
+    const bool late = audit->stopping && steady_clock_ms() >= audit->until_ms;
     pthread_mutex_unlock(&audit->lock);
     return late;
 }
@@ -319,12 +303,8 @@ int audit_open(scp_audit **out, const scp_node *node, scp_error *error)
         free(audit);
         return -1;
     }
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&audit->lock, NULL);
-    pthread_cond_init(&audit->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    steady_cond_init(&audit->changed);
     if (pthread_create(&audit->thread, NULL, run, audit) != 0) {
         audit_sink_close(audit->sink);
         free(audit);
@@ -339,12 +319,10 @@ void audit_close(scp_audit *audit)
     if (audit == NULL)
         return;
     pthread_mutex_lock(&audit->lock);
-    clock_gettime(CLOCK_MONOTONIC, &audit->until);
-    audit->until.tv_sec += CLOSE_MS / 1000;
+    audit->until_ms = steady_clock_ms() + CLOSE_MS;
     audit->stopping = true;
     pthread_cond_broadcast(&audit->changed);
-    while (!audit->ended &&
-           pthread_cond_timedwait(&audit->changed, &audit->lock, &audit->until) != ETIMEDOUT)
+    while (!audit->ended && steady_cond_wait(&audit->changed, &audit->lock, audit->until_ms))
         ;
     pthread_mutex_unlock(&audit->lock);
     audit_sink_interrupt(audit->sink);

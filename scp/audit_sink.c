@@ -3,6 +3,7 @@
 #include "audit_sink.h"
 
 #include "audit_message.h"
+#include "steady_clock.h"
 #include "ul_tls_session.h"
 #include "ul_transport.h"
 
@@ -172,7 +173,7 @@ static int connect_sink(audit_sink *sink, scp_error *error)
         return 0;
     }
     ul_transport_attach(&sink->transport, fd);
-    sink->transport.deadline_ms = ul_now_ms() + WAIT_MS;
+    sink->transport.deadline_ms = steady_clock_ms() + WAIT_MS;
     if (sink->mode == AUDIT_TO_TLS &&
         ul_tls_handshake(&sink->transport, sink->tls, sink->host) != UL_IO_OK)
         return scp_fail(error, "%s port %s: %s", sink->host, port,

@@ -10,6 +10,7 @@
 #include "http_private.h"
 
 #include "activity.h"
+#include "steady_clock.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -54,7 +55,7 @@ static void end_place(place *p)
 
 void *http_connections_begin(http_connections *all, int fd)
 {
-    const int64_t now_ms = activity_now_ms();
+    const int64_t now_ms = steady_clock_ms();
     place *mine = NULL, *oldest = NULL;
     size_t nused = 0;
     pthread_mutex_lock(&all->lock);
@@ -84,7 +85,7 @@ void http_connections_answered(http_connections *all, void *at)
 {
     pthread_mutex_lock(&all->lock);
     if (at != NULL)
-        ((place *)at)->since_ms = activity_now_ms();
+        ((place *)at)->since_ms = steady_clock_ms();
     pthread_mutex_unlock(&all->lock);
 }
 

@@ -2,6 +2,8 @@
 /* index_sqlite_op.c - a write operation's statements, savepoint and batch. Writer's thread only. */
 #include "index_sqlite_write.h"
 
+#include "steady_clock.h"
+
 #include <stdlib.h>
 #include <time.h>
 
@@ -100,13 +102,6 @@ void write_touch_series(write_op *op, int64_t id)
 
 /* ---- Operations and batches ---- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool in_transaction(const sqlite_index *index)
 {
     return sqlite3_get_autocommit(index->writer) == 0;
@@ -118,7 +113,7 @@ void sqlite_write_begin(write_op *op, sqlite_index *index)
     if (!in_transaction(index)) {
         write_run(op, DO_BEGIN, "");
         index->nbatched = 0;
-        index->batch_start_ms = now_ms();
+        index->batch_start_ms = steady_clock_ms();
     }
     write_run(op, DO_SAVEPOINT, "");
 }
@@ -170,8 +165,8 @@ int sqlite_write_end(write_op *op, scp_error *error)
     write_run(op, DO_RELEASE, "");
     int result = op->rc == SQLITE_OK ? 0 : undo(op, error);
     index->nbatched++;
-    bool old_batch =
-        index->nbatched >= BATCH_WRITES_MAX || now_ms() - index->batch_start_ms >= BATCH_MS_MAX;
+    bool old_batch = index->nbatched >= BATCH_WRITES_MAX ||
+                     steady_clock_ms() - index->batch_start_ms >= BATCH_MS_MAX;
     if (in_transaction(index) && (!index->batching || old_batch) &&
         commit(index, result == 0 ? error : NULL) != 0)
         result = -1;

@@ -9,6 +9,7 @@
 
 #include "dictionary.h"
 #include "log.h"
+#include "steady_clock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -276,11 +277,7 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
     ingest__backlog_init(&ingest->backlog);
     pthread_mutex_init(&ingest->buffers_lock, NULL);
     pthread_mutex_init(&ingest->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&ingest->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    steady_cond_init(&ingest->changed);
     int result = open_folder(ingest, error);
     if (result == 0)
         result = replay_all(ingest, error);

@@ -8,26 +8,16 @@
 #include "ingest_private.h"
 
 #include "log.h"
+#include "steady_clock.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-int64_t ingest__now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void ingest__backlog_init(ingest_backlog *backlog)
 {
-    pthread_condattr_t monotonic;
     pthread_mutex_init(&backlog->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&backlog->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    steady_cond_init(&backlog->changed);
 }
 
 static void free_series(ingest_series *series)
@@ -96,7 +86,7 @@ void ingest__backlog_add(ingest_backlog *backlog, const char *study_uid, const c
     ingest_series *series = find_or_add(backlog, study_uid, series_uid);
     const bool added = series != NULL && append(series, file);
     if (added) {
-        series->last_arrival_ms = ingest__now_ms();
+        series->last_arrival_ms = steady_clock_ms();
         /* The packer waits for a time that was told it, or for the first. */
         if (backlog->stats.spool_instances++ == 0)
             pthread_cond_broadcast(&backlog->changed);

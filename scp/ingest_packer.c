@@ -9,6 +9,7 @@
 #include "ingest_pack.h"
 
 #include "log.h"
+#include "steady_clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -125,8 +126,7 @@ static void count(ingest_stats *stats, const pack_job *job, double ms)
 /* Waits on `changed`, at most until then; the lock is held. */
 static void wait_until(ingest_backlog *backlog, int64_t then_ms)
 {
-    const struct timespec until = {then_ms / 1000, (long)(then_ms % 1000) * 1000000};
-    pthread_cond_timedwait(&backlog->changed, &backlog->lock, &until);
+    steady_cond_wait(&backlog->changed, &backlog->lock, then_ms);
 }
 
 static int64_t pause_ms(uint32_t nfailures)
@@ -147,8 +147,8 @@ static bool apply(scp_ingest *ingest, const pack_job *job)
                   LOG_U("retry_s", (uint64_t)pause / 1000));
         pthread_mutex_lock(&backlog->lock);
         backlog->stats.pack_failures++;
-        const int64_t then_ms = ingest__now_ms() + pause;
-        while (!backlog->stopping && ingest__now_ms() < then_ms)
+        const int64_t then_ms = steady_clock_ms() + pause;
+        while (!backlog->stopping && steady_clock_ms() < then_ms)
             wait_until(backlog, then_ms);
         const bool stopping = backlog->stopping;
         pthread_mutex_unlock(&backlog->lock);
@@ -181,7 +181,7 @@ static void fail_series(ingest_series *series, const pack_job *job, ingest_backl
 {
     series->nfailures++;
     const int64_t pause = pause_ms(series->nfailures);
-    series->not_before_ms = ingest__now_ms() + pause;
+    series->not_before_ms = steady_clock_ms() + pause;
     if (backlog->stopping)
         return;
     backlog->stats.pack_failures++;
@@ -204,12 +204,12 @@ static void pack(scp_ingest *ingest, ingest_series *series)
     backlog->busy = true;
     backlog->stats.packing_instances = job.nfiles;
     pthread_mutex_unlock(&backlog->lock);
-    const int64_t start_ms = ingest__now_ms();
+    const int64_t start_ms = steady_clock_ms();
     const bool prepared = run_job(&job) == 0;
     if (!prepared)
         drop_staged(&job);
     const bool done = prepared && apply(ingest, &job);
-    const double ms = (double)(ingest__now_ms() - start_ms);
+    const double ms = (double)(steady_clock_ms() - start_ms);
     if (done)
         tell(&job, ms);
     pthread_mutex_lock(&backlog->lock);
@@ -271,7 +271,7 @@ static void *run(void *context)
     bool asked = false;
     pthread_mutex_lock(&backlog->lock);
     while (!backlog->stopping) {
-        int64_t due_ms, now_ms = ingest__now_ms();
+        int64_t due_ms, now_ms = steady_clock_ms();
         look_for_demand(ingest, &asked);
         ingest_series *series = ingest__backlog_due(&due_ms, backlog, now_ms, after_ms);
         if (series != NULL)

@@ -12,6 +12,7 @@
 #include "ingest_private.h"
 
 #include "log.h"
+#include "steady_clock.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -237,9 +238,7 @@ static int write_files(scp_ingest *ingest, scp_error *error)
 
 static void wait_ms(scp_ingest *ingest, int64_t ms)
 {
-    const int64_t until_ms = ingest__now_ms() + ms;
-    const struct timespec until = {until_ms / 1000, (long)(until_ms % 1000) * 1000000};
-    pthread_cond_timedwait(&ingest->changed, &ingest->lock, &until);
+    steady_cond_wait(&ingest->changed, &ingest->lock, steady_clock_ms() + ms);
 }
 
 /* Gathers a batch for the index: until it is large, old, or somebody waits for it. Files are
@@ -334,14 +333,14 @@ bool ingest_settle(scp_ingest *ingest)
 {
     if (ingest == NULL)
         return true;
-    const int64_t until_ms = ingest__now_ms() + SETTLE_MS;
+    const int64_t until_ms = steady_clock_ms() + SETTLE_MS;
     pthread_mutex_lock(&ingest->lock);
     const uint64_t target = ingest->nacknowledged;
     ingest->nwaiting++;
     pthread_cond_broadcast(&ingest->changed);
     bool settled;
     while (!(settled = !has_unindexed(ingest, target)) && !ingest->stopping &&
-           !(ingest->failing && ingest__now_ms() >= until_ms))
+           !(ingest->failing && steady_clock_ms() >= until_ms))
         wait_ms(ingest, SETTLE_MS);
     ingest->nwaiting--;
     pthread_mutex_unlock(&ingest->lock);

@@ -158,7 +158,6 @@ int ingest__find(ingest_place *out, scp_ingest *ingest, const char *sop_instance
 
 /* ---- ingest_backlog.c ---- */
 
-int64_t ingest__now_ms(void);
 void ingest__backlog_init(ingest_backlog *backlog);
 void ingest__backlog_free(ingest_backlog *backlog);
 /* Where memory runs out the instance waits for the next start. */

@@ -10,6 +10,7 @@
 
 #include "activity.h"
 #include "log.h"
+#include "steady_clock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -151,11 +152,9 @@ static void take_sample(node_watch *watch)
 /* False where the watch is over. */
 static bool wait_until(node_watch *watch, int64_t due_ms)
 {
-    const struct timespec due = {due_ms / 1000, due_ms % 1000 * 1000000};
     pthread_mutex_lock(&watch->lock);
-    int rc = 0;
-    while (!watch->stopping && rc != ETIMEDOUT)
-        rc = pthread_cond_timedwait(&watch->wake, &watch->lock, &due);
+    while (!watch->stopping && steady_cond_wait(&watch->wake, &watch->lock, due_ms))
+        ;
     const bool go_on = !watch->stopping;
     pthread_mutex_unlock(&watch->lock);
     return go_on;
@@ -165,18 +164,18 @@ static void *look_around(void *context)
 {
     node_watch *watch = context;
     int64_t totals_due_ms = 0;
-    int64_t now_ms = activity_now_ms();
+    int64_t now_ms = steady_clock_ms();
     do {
         take_sample(watch);
         ask_disks(watch);
         if (now_ms >= totals_due_ms) {
             ask_index(watch);
-            const int64_t took_ms = activity_now_ms() - now_ms;
+            const int64_t took_ms = steady_clock_ms() - now_ms;
             const int64_t pause_ms = took_ms * TOTALS_SHARE;
             totals_due_ms = now_ms + (pause_ms > TOTALS_MS ? pause_ms : TOTALS_MS);
         }
         const int64_t due_ms = now_ms + NODE_SAMPLE_MS;
-        now_ms = activity_now_ms();
+        now_ms = steady_clock_ms();
         if (now_ms < due_ms)
             now_ms = due_ms;
     } while (wait_until(watch, now_ms));
@@ -193,13 +192,9 @@ int node_watch_open(node_watch **out, const scp_node *node, dcb_cache *cache, sc
         return scp_fail(error, "out of memory for the node's status");
     watch->node = node;
     watch->cache = cache;
-    watch->began_ms = activity_now_ms();
+    watch->began_ms = steady_clock_ms();
     watch->start_unix_ms = unix_ms();
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    steady_cond_init(&watch->wake);
     pthread_mutex_init(&watch->lock, NULL);
     int rc = pthread_create(&watch->thread, NULL, look_around, watch);
     if (rc != 0) {
@@ -333,7 +328,7 @@ void node_watch_read(node_watch *watch, node_status *out)
     out->port = (uint16_t)atomic_load(&watch->port);
     out->unix_ms = unix_ms();
     out->start_unix_ms = watch->start_unix_ms;
-    out->uptime_s = (double)(activity_now_ms() - watch->began_ms) / 1e3;
+    out->uptime_s = (double)(steady_clock_ms() - watch->began_ms) / 1e3;
     out->associations = (uint32_t)activity_list(NULL, 0);
     out->reserve_bytes = (uint64_t)options->store_reserve_mb << 20;
     dcb_cache_get_stats(watch->cache, &out->cache);

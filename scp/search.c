@@ -6,6 +6,7 @@
 #include "activity.h"
 #include "find_filter.h"
 #include "match.h"
+#include "steady_clock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,7 @@ int search_open(search **out, scp_index *index, query_level level, const search_
 
 void search_set_patience(search *s, int64_t ms)
 {
-    s->due_ms = activity_now_ms() + ms;
+    s->due_ms = steady_clock_ms() + ms;
 }
 
 bool search_was_cut(const search *s)
@@ -99,7 +100,7 @@ bool search_was_cut(const search *s)
 int search_next(search *s, const dcb_dataset **record, scp_error *error)
 {
     for (;;) {
-        if (s->due_ms != 0 && activity_now_ms() >= s->due_ms) {
+        if (s->due_ms != 0 && steady_clock_ms() >= s->due_ms) {
             s->cut = true;
             return 0;
         }

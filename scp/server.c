@@ -14,6 +14,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "node.h"
+#include "steady_clock.h"
 #include "ul.h"
 
 #include <errno.h>
@@ -268,13 +269,9 @@ static scp_server *server_create(const scp_node *node, const service *const *ser
     scp_server *s = calloc(1, sizeof *s);
     if (s == NULL)
         return NULL;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->lead_free, NULL);
-    pthread_cond_init(&s->seat_free, &attributes);
-    pthread_condattr_destroy(&attributes);
+    steady_cond_init(&s->seat_free);
     s->setting = (association_setting){node, services, nservices};
     /* The limit may grow while the node runs. Room also for those that are being rejected or say
        goodbye. */
@@ -350,16 +347,14 @@ void server_stop(scp_server *s, uint32_t timeout_s)
 {
     if (s == NULL)
         return;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_s;
+    const int64_t until_ms = steady_clock_ms() + (int64_t)timeout_s * 1000;
 
     ul_listener_stop(s->listener);
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
     pthread_cond_broadcast(&s->lead_free);
     stop_all(s, false);
-    while (s->seats != NULL && pthread_cond_timedwait(&s->seat_free, &s->lock, &until) != ETIMEDOUT)
+    while (s->seats != NULL && steady_cond_wait(&s->seat_free, &s->lock, until_ms))
         ;
     stop_all(s, true);
     /* No new worker can start now: pass_lead looks at stopping. */

@@ -111,8 +111,7 @@ static void note_trouble(suboperations *s, const char *text)
 
 static void wait_until(suboperations *s, int64_t until_ms)
 {
-    const struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
-    pthread_cond_timedwait(&s->changed, &s->lock, &until);
+    steady_cond_wait(&s->changed, &s->lock, until_ms);
 }
 
 static void give_up_for_memory(suboperations *s)
@@ -490,14 +489,10 @@ static void *sender_main(void *context)
 
 static void init(suboperations *s, const suboperations_setting *setting, retrieve *r)
 {
-    pthread_condattr_t attributes;
     *s = (suboperations){.setting = *setting, .retrieve = r, .count = r->list.count};
     move_plan_init(&s->plan, r->node, &r->list, setting->prefer, setting->nprefer);
     pthread_mutex_init(&s->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&s->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    steady_cond_init(&s->changed);
 }
 
 static bool start_sender(suboperations *s, sender *me)

@@ -3,6 +3,7 @@
 #include "supervisor.h"
 
 #include "log.h"
+#include "steady_clock.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -133,11 +134,7 @@ int supervisor_watch(supervisor_watchdog **out, void (*probe)(void *context), vo
     w->every_us = within_us / 2;
     w->probe = probe;
     w->context = context;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&w->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    steady_cond_init(&w->changed);
     pthread_mutex_init(&w->lock, NULL);
     int trouble = pthread_create(&w->thread, NULL, give_signs_of_life, w);
     if (trouble != 0) {

@@ -15,6 +15,7 @@
 #include "dcmtk/dcmnet/dul.h"
 #include "dcmtk/dcmnet/dulstruc.h"
 #include "dcmtk/ofstd/ofstd.h"
+#include "steady_clock.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -52,7 +53,7 @@ void ul_send_abort(ul_association *a)
     uint8_t pdu[10] = {UL_PDU_ABORT, 0, 0, 0, 0, 4, 0, 0, a->abort_source, a->abort_reason};
     struct iovec iov = {pdu, sizeof pdu};
     t->deaf = true;
-    t->deadline_ms = ul_now_ms() + last_words_ms;
+    t->deadline_ms = steady_clock_ms() + last_words_ms;
     if (!a->abort_sent && !t->torn && t->fd >= 0)
         ul_transport_write(t, &iov, 1);
     a->abort_sent = true;

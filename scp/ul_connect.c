@@ -6,6 +6,7 @@
  */
 #include "ul_connect.h"
 
+#include "steady_clock.h"
 #include "ul_associate.h"
 #include "ul_lookup.h"
 #include "ul_pdata.h"
@@ -115,11 +116,11 @@ static void describe_address(char *out, size_t size, const struct addrinfo *addr
 /* UL_IO_BROKEN: *trouble tells. */
 static ul_io await_connection(const ul_connection *c, int fd, int timeout_ms, int *trouble)
 {
-    const int64_t until = ul_now_ms() + timeout_ms;
+    const int64_t until = steady_clock_ms() + timeout_ms;
     struct pollfd fds[2] = {{.fd = fd, .events = POLLOUT},
                             {.fd = c->transport.wake_fd, .events = POLLIN}};
     for (;;) {
-        const int64_t left = until - ul_now_ms();
+        const int64_t left = until - steady_clock_ms();
         const int n = poll(fds, 2, left > 0 ? (int)left : 0);
         if (n > 0 && fds[1].revents != 0)
             return UL_IO_WOKEN;
@@ -167,7 +168,7 @@ static bool connect_any(ul_connection *c, const struct addrinfo *addresses, int6
     for (const struct addrinfo *a = addresses; a != NULL; a = a->ai_next)
         naddresses++;
     for (const struct addrinfo *a = addresses; a != NULL; a = a->ai_next, naddresses--) {
-        const int64_t left = deadline_ms - ul_now_ms();
+        const int64_t left = deadline_ms - steady_clock_ms();
         describe_address(where, sizeof where, a);
         io = connect_to(c, a, left > 0 ? (int)(left / naddresses) : 0, &trouble);
         if (io == UL_IO_WOKEN)
@@ -266,7 +267,7 @@ static void answer_release(ul_connection *c)
 {
     uint8_t pdu[10] = {PDU_RELEASE_RP, 0, 0, 0, 0, 4};
     struct iovec iov = {pdu, sizeof pdu};
-    c->transport.deadline_ms = ul_now_ms() + LAST_WORDS_MS;
+    c->transport.deadline_ms = steady_clock_ms() + LAST_WORDS_MS;
     ul_transport_write(&c->transport, &iov, 1);
     hang_up(c);
 }
@@ -391,7 +392,7 @@ bool ul_connection_open(ul_connection *c, const ul_target *target, ul_request *r
     ul_connection_abort(c);
     if (is_interrupted(c))
         return fail_stopped(c, fault);
-    const int64_t deadline_ms = ul_now_ms() + target->connect_timeout_ms;
+    const int64_t deadline_ms = steady_clock_ms() + target->connect_timeout_ms;
     c->max_pdu = target->max_pdu;
     c->transport.io_timeout_ms = target->io_timeout_ms;
     c->transport.deadline_ms = deadline_ms;
@@ -444,7 +445,7 @@ void ul_connection_release(ul_connection *c, int timeout_ms)
     uint8_t type = 0;
     if (t->fd < 0)
         return;
-    t->deadline_ms = ul_now_ms() + timeout_ms;
+    t->deadline_ms = steady_clock_ms() + timeout_ms;
     if (t->torn || ul_transport_write(t, &iov, 1) != UL_IO_OK) {
         ul_connection_abort(c);
         return;
@@ -463,7 +464,7 @@ void ul_connection_abort(ul_connection *c)
     if (t->fd < 0)
         return;
     t->deaf = true;
-    t->deadline_ms = ul_now_ms() + LAST_WORDS_MS;
+    t->deadline_ms = steady_clock_ms() + LAST_WORDS_MS;
     /* Within a PDU it would be taken for data. */
     if (!t->torn && ul_transport_write(t, &iov, 1) == UL_IO_OK) {
         /* Closing now would make the kernel reset the connection where the peer sends something

@@ -18,6 +18,7 @@
 #include "dcmtk/dcmnet/dcmlayer.h"
 #include "dcmtk/dcmnet/dcmtrans.h"
 #include "dcmtk/dcmnet/dul.h"
+#include "steady_clock.h"
 
 #include <arpa/inet.h>
 #include <csignal>
@@ -206,7 +207,7 @@ DcmTransportConnection *TransportLayer::createConnection(DcmNativeSocketType soc
     a->connected = true;
     fcntl(socket, F_SETFD, FD_CLOEXEC);
     ul_transport_attach(&a->transport, socket);
-    a->transport.deadline_ms = ul_now_ms() + a->request_timeout_ms;
+    a->transport.deadline_ms = steady_clock_ms() + a->request_timeout_ms;
     note_peer(&a->request, socket);
     pending_add(a);
     if (a->on_accept != nullptr)
@@ -259,7 +260,7 @@ bool out_of_descriptors(int fd)
 void pause_after_failure(ul_listener *l, const char *why)
 {
     const log_field reason = {"reason", LOG_FIELD_TEXT, why, 0, 0};
-    const int64_t now = ul_now_ms();
+    const int64_t now = steady_clock_ms();
     if (l->complained_ms == 0 || now - l->complained_ms >= complaint_ms) {
         log_event_fields(LOG_WARN, "listener.accept_failed", &reason, 1);
         l->complained_ms = now;

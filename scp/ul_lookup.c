@@ -6,6 +6,8 @@
  */
 #include "ul_lookup.h"
 
+#include "steady_clock.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -93,11 +95,11 @@ static bool start(lookup *l)
 /* Waits for the thread. */
 static ul_io await(lookup *l, const ul_lookup_request *request)
 {
-    const int64_t until = ul_now_ms() + request->timeout_ms;
+    const int64_t until = steady_clock_ms() + request->timeout_ms;
     struct pollfd fds[2] = {{.fd = l->done_fd, .events = POLLIN},
                             {.fd = request->wake_fd, .events = POLLIN}};
     for (;;) {
-        const int64_t left = until - ul_now_ms();
+        const int64_t left = until - steady_clock_ms();
         const int n = poll(fds, 2, left > 0 ? (int)left : 0);
         if (n < 0 && errno != EINTR)
             return UL_IO_BROKEN;

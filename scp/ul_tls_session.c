@@ -2,6 +2,8 @@
 /* ul_tls_session.c - handshake, records and the end of ul_tls_session.h. */
 #include "ul_tls_session.h"
 
+#include "steady_clock.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/bio.h>
@@ -61,7 +63,7 @@ static int bio_read(BIO *bio, char *buffer, int size)
     ul_transport *t = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     /* Until the handshake is over, all of it has one deadline, however it dribbles. */
-    if (t->deadline_ms != INT64_MAX && ul_now_ms() >= t->deadline_ms) {
+    if (t->deadline_ms != INT64_MAX && steady_clock_ms() >= t->deadline_ms) {
         ul_transport_fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
         return -1;
     }

@@ -7,6 +7,7 @@
  */
 #include "ul_transport.h"
 
+#include "steady_clock.h"
 #include "ul_tls_session.h"
 
 #include <errno.h>
@@ -22,13 +23,6 @@
 
 #define IOV_BATCH 1024 /* Linux' UIO_MAXIOV */
 #define HELD_IOV  64   /* writes of fewer slices go out together with what was held */
-
-int64_t ul_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 int ul_transport_init(ul_transport *t, int stop_fd, int io_timeout_ms)
 {
@@ -107,7 +101,7 @@ static ul_io wait_until(ul_transport *t, short events, int64_t until)
     if ((events & POLLIN) != 0)
         acknowledge(t);
     for (;;) {
-        int64_t left = until == INT64_MAX ? -1 : until - ul_now_ms();
+        int64_t left = until == INT64_MAX ? -1 : until - steady_clock_ms();
         if (until != INT64_MAX && left < 0)
             left = 0;
         struct pollfd fds[3] = {
@@ -131,13 +125,13 @@ static ul_io write_held(ul_transport *t);
 
 static int64_t progress_deadline(const ul_transport *t)
 {
-    int64_t until = ul_now_ms() + t->io_timeout_ms;
+    int64_t until = steady_clock_ms() + t->io_timeout_ms;
     return until < t->deadline_ms ? until : t->deadline_ms;
 }
 
 ul_io ul_transport_wait(ul_transport *t, int timeout_ms)
 {
-    const int64_t until = timeout_ms < 0 ? INT64_MAX : ul_now_ms() + timeout_ms;
+    const int64_t until = timeout_ms < 0 ? INT64_MAX : steady_clock_ms() + timeout_ms;
     if (t->nheld > 0 && write_held(t) != UL_IO_OK)
         return t->last;
     for (;;) {
@@ -155,7 +149,7 @@ ul_io ul_transport_wait(ul_transport *t, int timeout_ms)
         t->inbox_end = (size_t)n;
         if (n > 0)
             continue;
-        if (timeout_ms == 0 && t->drained_ms == ul_now_ms())
+        if (timeout_ms == 0 && t->drained_ms == steady_clock_ms())
             return ul_transport_fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
         ul_io io = wait_until(t, POLLIN, until);
         if (io != UL_IO_OK || t->tls == NULL)
@@ -199,7 +193,7 @@ ssize_t ul_transport_raw_read(ul_transport *t, void *buffer, size_t size, bool w
         if (n > 0) {
             t->bytes_in += (uint64_t)n;
             t->unanswered = true;
-            t->drained_ms = (size_t)n < size ? ul_now_ms() : -1;
+            t->drained_ms = (size_t)n < size ? steady_clock_ms() : -1;
             return n;
         }
         if (n == 0) {
@@ -249,7 +243,7 @@ ul_io ul_transport_read_all(ul_transport *t, void *buffer, size_t nbytes)
 {
     for (size_t done = 0; done < nbytes;) {
         /* A whole request has one deadline, however it dribbles. */
-        if (t->deadline_ms != INT64_MAX && ul_now_ms() >= t->deadline_ms)
+        if (t->deadline_ms != INT64_MAX && steady_clock_ms() >= t->deadline_ms)
             return ul_transport_fail(t, UL_IO_TIMEOUT, ETIMEDOUT);
         ssize_t n = ul_transport_read(t, (uint8_t *)buffer + done, nbytes - done);
         if (n < 0)
@@ -373,9 +367,9 @@ const char *ul_transport_failure(const ul_transport *t)
 void ul_transport_drain(ul_transport *t, int timeout_ms)
 {
     uint8_t waste[4096];
-    t->deadline_ms = ul_now_ms() + timeout_ms;
+    t->deadline_ms = steady_clock_ms() + timeout_ms;
     t->inbox_pos = t->inbox_end = 0;
-    while (ul_now_ms() < t->deadline_ms) {
+    while (steady_clock_ms() < t->deadline_ms) {
         if (ul_transport_raw_read(t, waste, sizeof waste, true) < 0)
             return;
     }

@@ -43,7 +43,7 @@ typedef struct ul_transport {
     int stop_fd;         /* the listener's; -1: no longer heeded */
     int interrupted;     /* atomic: set by ul_transport_interrupt */
     int io_timeout_ms;   /* for one read or write without progress */
-    int64_t deadline_ms; /* for all of it, on ul_now_ms's clock; INT64_MAX: none */
+    int64_t deadline_ms; /* for all of it, on steady_clock_ms's clock; INT64_MAX: none */
     bool deaf;           /* interruption no longer counts: the last words are being sent */
     bool hold;           /* the next write may wait for the one after it */
     bool torn;           /* a message went out in part: no PDU may follow it */
@@ -58,8 +58,6 @@ typedef struct ul_transport {
     size_t inbox_pos, inbox_end;
     uint8_t inbox[UL_INBOX_BYTES];
 } ul_transport;
-
-int64_t ul_now_ms(void);
 
 /* -1 with errno where the wake descriptor cannot be made. */
 int ul_transport_init(ul_transport *t, int stop_fd, int io_timeout_ms);
