@@ -7,8 +7,11 @@
  */
 #include "audit_message.h"
 
+#include "log.h"
+
 #include <openssl/evp.h>
 #include <string.h>
+#include <utf8proc.h>
 
 typedef struct code {
     const char *value, *meaning; /* of DCM, PS3.16 annex D */
@@ -32,25 +35,18 @@ static const code NODE_ID = {"110182", "Node ID"};
 /* ---- Text ---- */
 
 /* The length of the UTF-8 character at s that XML 1.0 allows; 0: none. */
-static size_t character(const unsigned char *s)
+static size_t character(const unsigned char *s, size_t left)
 {
-    const size_t n = s[0] < 0x80 ? 1 : s[0] < 0xC2 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-    uint32_t c = n == 1 ? s[0] : n == 2 ? s[0] & 0x1F : n == 3 ? s[0] & 0x0F : s[0] & 0x07;
-    if (s[0] > 0xF4)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-        c = c << 6 | (s[i] & 0x3F);
-    }
-    const bool shortest = n < 3 || (n == 3 ? c >= 0x800 : c >= 0x10000 && c <= 0x10FFFF);
-    return shortest && (c < 0xD800 || c > 0xDFFF) && c != 0xFFFE && c != 0xFFFF ? n : 0;
+    utf8proc_int32_t c;
+    const utf8proc_ssize_t n = utf8proc_iterate(s, (utf8proc_ssize_t)left, &c);
+    return n > 0 && c != 0xFFFE && c != 0xFFFF ? (size_t)n : 0;
 }
 
 static void put_escaped(text_buffer *out, const char *text)
 {
-    for (const unsigned char *s = (const unsigned char *)text; *s != '\0';) {
-        const size_t n = character(s);
+    const unsigned char *s = (const unsigned char *)text, *end = s + strlen(text);
+    while (s < end) {
+        const size_t n = character(s, (size_t)(end - s));
         switch (*s) {
         case '&':
             text_put(out, "&amp;");
@@ -105,7 +101,7 @@ static void put_event(text_buffer *out, const audit_event *event, const code *id
                       char action)
 {
     char when[32];
-    audit_message_time(when, &event->time);
+    log_time(when, &event->time);
     text_format(out,
                 "<EventIdentification EventActionCode=\"%c\" EventDateTime=\"%s\" "
                 "EventOutcomeIndicator=\"%d\">",
@@ -316,12 +312,4 @@ void audit_message_put(text_buffer *out, const audit_event *event, const audit_s
         break;
     }
     text_put(out, "</AuditMessage>");
-}
-
-void audit_message_time(char out[32], const struct timespec *time)
-{
-    struct tm utc;
-    gmtime_r(&time->tv_sec, &utc);
-    const size_t n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(out + n, 32 - n, ".%03uZ", (unsigned)(time->tv_nsec / 1000000) % 1000);
 }

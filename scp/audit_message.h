@@ -20,7 +20,5 @@ typedef struct audit_source {
    are the same are told once. */
 void audit_message_put(text_buffer *out, const audit_event *event, const audit_source *source,
                        const audit_patient *patients);
-/* "2026-11-24T14:30:00.123Z" */
-void audit_message_time(char out[32], const struct timespec *time);
 
 #endif

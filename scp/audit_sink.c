@@ -2,7 +2,7 @@
 /* audit_sink.c - see audit_sink.h. */
 #include "audit_sink.h"
 
-#include "audit_message.h"
+#include "log.h"
 #include "steady_clock.h"
 #include "ul_tls_session.h"
 #include "ul_transport.h"
@@ -186,7 +186,7 @@ void audit_sink_head(char out[512], const char *host, long process, size_t nbyte
                      const struct timespec *time)
 {
     char when[32], head[400];
-    audit_message_time(when, time);
+    log_time(when, time);
     const int n = snprintf(head, sizeof head, "<%d>1 %s %s dcbscp %ld DICOM+RFC3881 - " BOM,
                            PRIORITY, when, host, process);
     if (counted)

@@ -143,14 +143,19 @@ static void put_value(line *to, const log_field *field, bool json)
     }
 }
 
+void log_time(char out[32], const struct timespec *time)
+{
+    struct tm utc;
+    gmtime_r(&time->tv_sec, &utc);
+    const size_t n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(out + n, 32 - n, ".%03uZ", (unsigned)(time->tv_nsec / 1000000) % 1000);
+}
+
 static void format_time(char buffer[32])
 {
     struct timespec now;
-    struct tm utc;
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    size_t n = strftime(buffer, 32, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(buffer + n, 32 - n, ".%03uZ", (unsigned)(now.tv_nsec / 1000000) % 1000);
+    log_time(buffer, &now);
 }
 
 static void put_field(line *to, const log_field *field, bool json)

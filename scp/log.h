@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -44,6 +45,8 @@ typedef struct log_field {
 #define LOG_MS(name_, ms_) ((log_field){.name = (name_), .kind = LOG_FIELD_MS, .ms = (ms_)})
 
 void log_configure(log_level level, log_format format);
+/* "2026-11-24T14:30:00.123Z", as every line has it. */
+void log_time(char out[32], const struct timespec *time);
 bool log_enabled(log_level level);
 /* Text fields with spaces, quotes or control characters are quoted and escaped. */
 void log_event_fields(log_level level, const char *event, const log_field *fields, size_t nfields);
