@@ -25,7 +25,7 @@
 #include <xxhash.h>
 
 #define HEAD_END  DCB_TAG(0x0040, 0x0281) /* after all that index records hold */
-#define PREAMBLE  128u
+#define PREAMBLE  JOURNAL_SEAL_NBYTES
 #define ROOM_STEP (16u << 20) /* a large instance looks for room this often */
 
 struct ingest_instance {
@@ -41,7 +41,7 @@ struct ingest_instance {
     int fd;          /* of the .part; -1: all of it is in bytes */
     char part[INGEST_PATH_SIZE];
     uint64_t room_checked;
-    XXH3_state_t *hash; /* of what the .part holds after the preamble */
+    XXH3_state_t *hash; /* of all after the preamble */
 };
 
 static void fail(ingest_instance *in, uint16_t status, const char *format, ...) DCB_PRINTF(3, 4);
@@ -79,13 +79,15 @@ ingest_instance *ingest_begin(scp_ingest *ingest, const ingest_request *request)
     snprintf(in->sop_class_uid, UL_UID_SIZE, "%s", request->sop_class_uid);
     snprintf(in->sop_instance_uid, UL_UID_SIZE, "%s", request->sop_instance_uid);
     in->bytes = ingest__take_buffer(ingest);
-    if (in->bytes == NULL) {
-        free(in);
+    in->hash = XXH3_createState();
+    if (in->bytes == NULL || in->hash == NULL || XXH3_64bits_reset(in->hash) != XXH_OK) {
+        ingest_free(in);
         return NULL;
     }
     in->nbytes = in->header_nbytes = dcb_part10_header(in->bytes, in->transfer_syntax_uid,
                                                        in->sop_class_uid, in->sop_instance_uid);
     in->total_nbytes = in->nbytes;
+    XXH3_64bits_update(in->hash, in->bytes + PREAMBLE, in->nbytes - PREAMBLE);
     if (!ingest__has_room(ingest, 0))
         fail(in, DIMSE_OUT_OF_RESOURCES, "the disk is full up to its reserve");
     return in;
@@ -103,7 +105,6 @@ static bool write_part(ingest_instance *in, const uint8_t *bytes, size_t nbytes)
         }
         done += (size_t)n;
     }
-    XXH3_64bits_update(in->hash, bytes, nbytes);
     return true;
 }
 
@@ -113,9 +114,6 @@ static bool begin_part(ingest_instance *in)
     uint8_t preamble[PREAMBLE] = {0};
     in->number = atomic_fetch_add(&in->ingest->next_number, 1);
     int cause = ingest__make_folder(in->ingest, in->number);
-    in->hash = XXH3_createState();
-    if (in->hash == NULL || XXH3_64bits_reset(in->hash) != XXH_OK)
-        cause = ENOMEM;
     if (cause == 0) {
         ingest__path(in->part, in->ingest, in->number, ".part");
         in->fd = open(in->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -134,6 +132,7 @@ void ingest_take(ingest_instance *in, const uint8_t *bytes, size_t nbytes)
 {
     if (in->verdict.status != DIMSE_SUCCESS || nbytes == 0)
         return;
+    XXH3_64bits_update(in->hash, bytes, nbytes); /* while they are in the processor's cache */
     if (in->fd < 0 && nbytes <= JOURNAL_RECORD_MAX - in->nbytes) {
         memcpy(in->bytes + in->nbytes, bytes, nbytes);
         in->nbytes += nbytes;
@@ -328,13 +327,15 @@ static duplicate_verdict judge_duplicate(ingest_instance *in, const char *series
 static int keep_small(ingest_instance *in, ingest_pending *entry)
 {
     scp_ingest *ingest = in->ingest;
-    ingest__seal(in->bytes, in->nbytes, journal_hash(in->bytes + PREAMBLE, in->nbytes - PREAMBLE));
+    const uint64_t hash = XXH3_64bits_digest(in->hash);
+    ingest__seal(in->bytes, in->nbytes, hash);
     if (ingest->journal == NULL)
         return ingest__write_file(ingest, entry->path, in->bytes, in->nbytes, &entry->stamp);
     int result = ingest__reserve(ingest, in->nbytes);
     if (result != 0)
         return result;
-    result = journal_write(ingest->journal, in->number, in->bytes, in->nbytes, &entry->segment);
+    result =
+        journal_write(ingest->journal, in->number, in->bytes, in->nbytes, hash, &entry->segment);
     if (result != 0) {
         ingest__unreserve(ingest, in->nbytes);
         return result;
@@ -423,8 +424,7 @@ void ingest_free(ingest_instance *in)
         close(in->fd);
         unlink(in->part);
     }
-    if (in->hash != NULL)
-        XXH3_freeState(in->hash);
+    XXH3_freeState(in->hash);
     ingest__give_buffer(in->ingest, in->bytes);
     free(in);
 }

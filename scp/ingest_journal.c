@@ -6,9 +6,9 @@
  * included, with one call that returns when the disk has it, and wakes the others. So one sender
  * pays for no change of threads, and many share a write.
  *
- * Layout of a segment: a block with its sequence number, then records, each from a block's start:
- * 64 bytes of header, the bytes. A record counts where its header names the segment's sequence and
- * both hashes agree; the first that does not ends the segment.
+ * Layout of a segment: a block with its sequence number, then records: a block with the record's
+ * header, and the bytes from the next block's start. A record counts where its header names the
+ * segment's sequence and both hashes agree; the first that does not ends the segment.
  */
 #include "ingest_journal.h"
 
@@ -31,8 +31,9 @@
 #define SEGMENT_NBYTES (64u << 20)
 #define SEGMENT_SMALL  (4u << 20) /* on a small disk */
 #define SEGMENTS_MAX   3
-#define SEGMENT_MAGIC  UINT64_C(0x314C4E524A424344) /* "DCBJRNL1" */
-#define RECORD_MAGIC   UINT64_C(0x3144524F43455244) /* "DRECORD1" */
+#define SEGMENT_MAGIC  UINT64_C(0x324C4E524A424344) /* "DCBJRNL2" */
+#define SEGMENT_OLDER  UINT64_C(0x314C4E524A424344) /* "DCBJRNL1": bytes right behind headers */
+#define RECORD_MAGIC   UINT64_C(0x3244524F43455244) /* "DRECORD2" */
 #define FILL_NBYTES    (1u << 20)
 #define GROUP_MAX      64
 #define RETRY_SECONDS  1
@@ -42,7 +43,9 @@ typedef struct segment_header {
 } segment_header;
 
 typedef struct record_header {
-    uint64_t magic, sequence, number, nbytes, payload_hash, reserved[2];
+    uint64_t magic, sequence, number, nbytes;
+    uint64_t seal_hash, payload_hash; /* of the first JOURNAL_SEAL_NBYTES, and of the others */
+    uint64_t reserved;
     uint64_t hash; /* of all before */
 } record_header;
 _Static_assert(sizeof(record_header) == 64, "as INGEST.md says");
@@ -92,9 +95,10 @@ uint64_t journal_hash(const void *bytes, size_t nbytes)
     return XXH3_64bits(bytes, nbytes);
 }
 
-static uint64_t round_up(uint64_t n)
+/* Of the whole record. */
+static uint64_t record_nbytes(uint64_t nbytes)
 {
-    return (n + BLOCK - 1) / BLOCK * BLOCK;
+    return BLOCK + (nbytes + BLOCK - 1) / BLOCK * BLOCK;
 }
 
 static void segment_name(char name[32], unsigned i)
@@ -128,13 +132,13 @@ static int write_all(int fd, const struct iovec *parts, int nparts, uint64_t at)
 uint8_t *journal_buffer(void)
 {
     uint8_t *block = aligned_alloc(BLOCK, BLOCK + JOURNAL_RECORD_MAX);
-    return block != NULL ? block + sizeof(record_header) : NULL;
+    return block != NULL ? block + BLOCK : NULL;
 }
 
 void journal_buffer_free(uint8_t *buffer)
 {
     if (buffer != NULL)
-        free(buffer - sizeof(record_header));
+        free(buffer - BLOCK);
 }
 
 /* The first block; header NULL: of a segment that holds nothing. */
@@ -163,17 +167,19 @@ static int write_segment_header(segment *s, uint64_t sequence)
     return result;
 }
 
-/* The record as it goes to the disk: header, bytes, zeros up to the block's end. */
+/* The record as it goes to the disk: the header's block, bytes, zeros up to the block's end. */
 static struct iovec make_record(const ingest_journal *j, const waiter *w)
 {
     record_header header = {.magic = RECORD_MAGIC,
                             .sequence = j->active->sequence,
                             .number = w->number,
                             .nbytes = w->nbytes,
+                            .seal_hash = journal_hash(w->bytes, JOURNAL_SEAL_NBYTES),
                             .payload_hash = w->payload_hash};
     header.hash = journal_hash(&header, offsetof(record_header, hash));
-    const size_t used = sizeof header + (size_t)w->nbytes, whole = (size_t)round_up(used);
-    uint8_t *block = w->bytes - sizeof header;
+    const size_t used = BLOCK + (size_t)w->nbytes, whole = (size_t)record_nbytes(w->nbytes);
+    uint8_t *block = w->bytes - BLOCK;
+    memset(block, 0, BLOCK);
     memcpy(block, &header, sizeof header);
     memset(block + used, 0, whole - used);
     return (struct iovec){block, whole};
@@ -229,7 +235,7 @@ static void retire_active(ingest_journal *j)
    there is no segment to be had. */
 static waiter *take_group(ingest_journal *j, int *result)
 {
-    const uint64_t nbytes = round_up(sizeof(record_header) + j->first->nbytes);
+    const uint64_t nbytes = record_nbytes(j->first->nbytes);
     if (j->active != NULL && j->position + nbytes > j->segment_nbytes)
         retire_active(j);
     *result = j->active == NULL ? activate_segment(j) : 0;
@@ -238,7 +244,7 @@ static waiter *take_group(ingest_journal *j, int *result)
     uint64_t end = j->position;
     waiter *group = j->first, **link = &j->first;
     for (int n = 0; *link != NULL && n < GROUP_MAX; n++, link = &(*link)->next) {
-        end += round_up(sizeof(record_header) + (*link)->nbytes);
+        end += record_nbytes((*link)->nbytes);
         if (n > 0 && *result == 0 && end > j->segment_nbytes)
             break;
     }
@@ -274,12 +280,9 @@ static void lead(ingest_journal *j)
 }
 
 int journal_write(ingest_journal *j, uint64_t number, uint8_t *bytes, size_t nbytes,
-                  unsigned *held_in)
+                  uint64_t payload_hash, unsigned *held_in)
 {
-    waiter own = {.number = number,
-                  .nbytes = nbytes,
-                  .bytes = bytes,
-                  .payload_hash = journal_hash(bytes, nbytes)};
+    waiter own = {.number = number, .nbytes = nbytes, .bytes = bytes, .payload_hash = payload_hash};
     pthread_mutex_lock(&j->lock);
     *j->last = &own;
     j->last = &own.next;
@@ -505,12 +508,27 @@ static bool read_at(int fd, void *buffer, size_t nbytes, uint64_t at)
     return true;
 }
 
-static uint64_t segment_sequence(int fd)
+/* 0: it holds nothing. */
+static int segment_sequence(uint64_t *sequence, const char *folder, const char *name, int fd,
+                            scp_error *error)
 {
     segment_header header;
-    bool good = read_at(fd, &header, sizeof header, 0) && header.magic == SEGMENT_MAGIC &&
-                header.hash == journal_hash(&header, offsetof(segment_header, hash));
-    return good ? header.sequence : 0;
+    const bool whole = read_at(fd, &header, sizeof header, 0) &&
+                       header.hash == journal_hash(&header, offsetof(segment_header, hash));
+    if (whole && header.magic == SEGMENT_OLDER)
+        return scp_fail(error,
+                        "%s/%s is of an older dcbscp that was not stopped in order; start and stop "
+                        "that one once more",
+                        folder, name);
+    *sequence = whole && header.magic == SEGMENT_MAGIC ? header.sequence : 0;
+    return 0;
+}
+
+static bool is_whole(const record_header *header, const uint8_t *bytes)
+{
+    const size_t payload_nbytes = (size_t)header->nbytes - JOURNAL_SEAL_NBYTES;
+    return header->seal_hash == journal_hash(bytes, JOURNAL_SEAL_NBYTES) &&
+           header->payload_hash == journal_hash(bytes + JOURNAL_SEAL_NBYTES, payload_nbytes);
 }
 
 static int replay_segment(int fd, uint64_t sequence, uint8_t *buffer,
@@ -520,13 +538,12 @@ static int replay_segment(int fd, uint64_t sequence, uint8_t *buffer,
 {
     record_header header;
     for (uint64_t at = BLOCK; read_at(fd, &header, sizeof header, at);
-         at += round_up(sizeof header + header.nbytes)) {
+         at += record_nbytes(header.nbytes)) {
         if (header.magic != RECORD_MAGIC || header.sequence != sequence)
             return 0;
         if (header.hash != journal_hash(&header, offsetof(record_header, hash)) ||
-            header.nbytes > JOURNAL_RECORD_MAX ||
-            !read_at(fd, buffer, (size_t)header.nbytes, at + sizeof header) ||
-            header.payload_hash != journal_hash(buffer, (size_t)header.nbytes)) {
+            header.nbytes < JOURNAL_SEAL_NBYTES || header.nbytes > JOURNAL_RECORD_MAX ||
+            !read_at(fd, buffer, (size_t)header.nbytes, at + BLOCK) || !is_whole(&header, buffer)) {
             stats->torn_segments++;
             return 0;
         }
@@ -543,16 +560,17 @@ int journal_replay(const char *folder, int folder_fd,
                    void *context, journal_replay_stats *stats, scp_error *error)
 {
     int fds[SEGMENTS_MAX];
-    uint64_t sequences[SEGMENTS_MAX];
+    uint64_t sequences[SEGMENTS_MAX] = {0};
     *stats = (journal_replay_stats){0};
+    uint8_t *buffer = malloc(JOURNAL_RECORD_MAX);
+    int result = buffer != NULL ? 0 : scp_fail(error, "out of memory to replay %s", folder);
     for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
         char name[32];
         segment_name(name, i);
         fds[i] = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
-        sequences[i] = fds[i] >= 0 ? segment_sequence(fds[i]) : 0;
+        if (fds[i] >= 0 && result == 0)
+            result = segment_sequence(&sequences[i], folder, name, fds[i], error);
     }
-    uint8_t *buffer = malloc(JOURNAL_RECORD_MAX);
-    int result = buffer != NULL ? 0 : scp_fail(error, "out of memory to replay %s", folder);
     for (uint64_t done = 0; result == 0;) {
         int next = -1;
         for (int i = 0; i < SEGMENTS_MAX; i++) {

@@ -22,6 +22,8 @@ typedef struct ingest_journal ingest_journal;
 
 /* Larger ones are made durable in their own file. */
 #define JOURNAL_RECORD_MAX (1u << 20)
+/* A record begins with the seal of a spool file, which holds the hash of all that follows. */
+#define JOURNAL_SEAL_NBYTES 128u
 
 /* The hash that guards records and spool files. */
 uint64_t journal_hash(const void *bytes, size_t nbytes);
@@ -46,17 +48,17 @@ int journal_open(ingest_journal **out, int folder_fd, scp_error *error);
    may not have reached the disk, they stay for the next replay. */
 void journal_close(ingest_journal *journal);
 /* 0, or an errno value: then the record may or may not come back at a replay. bytes are a
-   journal_buffer's, from its beginning. *held_in, a segment, holds the record until it is released.
- */
+   journal_buffer's, from its beginning; payload_hash is the journal_hash of what follows the seal.
+   *held_in, a segment, holds the record until it is released. */
 int journal_write(ingest_journal *journal, uint64_t number, uint8_t *bytes, size_t nbytes,
-                  unsigned *held_in);
+                  uint64_t payload_hash, unsigned *held_in);
 /* The file of a record in that segment was written. */
 void journal_release(ingest_journal *journal, unsigned held_in);
 /* Files cannot be written (or can again): nobody then waits for a segment to become free. */
 void journal_note_files(ingest_journal *journal, bool failing);
 
-/* Room for JOURNAL_RECORD_MAX bytes, which goes to the disk without a copy: the journal's own
-   header and padding have their place before and behind. NULL: out of memory. */
+/* Room for JOURNAL_RECORD_MAX bytes, aligned for a disk, which goes there without a copy: the
+   journal's own header and padding have their place before and behind. NULL: out of memory. */
 uint8_t *journal_buffer(void);
 void journal_buffer_free(uint8_t *buffer);
 

@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FILES_AHEAD 8 /* of the spool: some megabytes, which the disk reads meanwhile */
+
 void ingest__pack_free(pack_job *job)
 {
     for (uint32_t i = 0; i < job->nolds; i++)
@@ -296,9 +298,11 @@ int ingest__pack_plan(pack_job *job)
         if (read_old(job, i) != 0)
             return -1;
     }
-    for (size_t i = 0; i < job->nfiles; i++) {
+    for (size_t i = 0, ahead = 0; i < job->nfiles; i++) {
         if (ingest__stopping(job->ingest))
             return scp_fail(&job->error, "the node stops");
+        for (; ahead < job->nfiles && ahead <= i + FILES_AHEAD; ahead++)
+            ingest__read_ahead(job->ingest, job->files[ahead].number);
         read_spooled(job, &job->files[i]);
     }
     return settle_uids(job) == 0 ? settle_kinds(job) : -1;

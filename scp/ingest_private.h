@@ -119,6 +119,8 @@ int ingest__settle_file(const scp_ingest *ingest, int fd, const char *part, cons
 typedef enum ingest_file_state { INGEST_WHOLE, INGEST_TORN, INGEST_UNREADABLE } ingest_file_state;
 /* Checks the file against its preamble; the stamp too. */
 ingest_file_state ingest__check_file(const char *path, file_stamp *stamp);
+/* The file will be read soon: so that nobody waits for the disk then. */
+void ingest__read_ahead(const scp_ingest *ingest, uint64_t number);
 /* False where less than the reserve, beside nbytes, is free. */
 bool ingest__has_room(const scp_ingest *ingest, uint64_t nbytes);
 

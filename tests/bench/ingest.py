@@ -74,12 +74,17 @@ class Bench:
         return servers.Dcbscp(self.build, folder, folder.with_suffix(".state"),
                               options=["-c", conf, "--store", folder]), folder
 
-    def send(self, server, folders, nodelay, count):
-        """Instances a second, of that many senders; each sends `count` of its study."""
+    def shares(self, nsenders):
+        """The studies, dealt out."""
+        return [[self.source / str(k) for k in range(self.nstudies)][n::nsenders]
+                for n in range(nsenders)]
+
+    def send(self, server, shares, nodelay, count):
+        """Instances a second, of a sender for each share; of each study it sends `count`."""
         environment = {k: v for k, v in os.environ.items() if k != "TCP_NODELAY"}
         if nodelay:
             environment["TCP_NODELAY"] = "1"
-        paths = [[str(p) for p in sorted(f.iterdir())[:count]] for f in folders]
+        paths = [[str(p) for f in share for p in sorted(f.iterdir())[:count]] for share in shares]
         begin = time.monotonic()
         senders = [subprocess.Popen(["storescu", "-aec", server.aec, "127.0.0.1", str(server.port),
                                      *files], env=environment) for files in paths]
@@ -92,10 +97,10 @@ class Bench:
         server, _ = self.start(kind)
         try:
             if kind == "fsync":  # makes the journal's files, once in the life of a store
-                self.send(server, [self.source / str(self.nstudies)], True, self.ninstances)
+                self.send(server, [[self.source / str(self.nstudies)]], True, self.ninstances)
                 time.sleep(1)
             os.sync()
-            rate = self.send(server, [self.source / str(k) for k in range(nsenders)], nodelay, count)
+            rate = self.send(server, self.shares(nsenders), nodelay, count)
         except RuntimeError as failure:
             print(f"{kind}: {failure}", flush=True)
             rate = 0.0
@@ -116,7 +121,7 @@ class Bench:
                 text = ", ".join(f"{kind} {statistics.median(list_):.0f}"
                                  for kind, list_ in values.items())
                 print(f"{'TCP_NODELAY=1' if nodelay else 'stock'}, {nsenders} sender(s), "
-                      f"{count} each, instances/s: {text}", flush=True)
+                      f"{self.nstudies} x {count}, instances/s: {text}", flush=True)
 
     # ---- Packing ----
 
@@ -137,8 +142,7 @@ class Bench:
     def pack(self, load):
         server, folder = self.start("fsync")
         try:
-            self.send(server, [self.source / str(k) for k in range(self.nstudies)], True,
-                      self.ninstances)
+            self.send(server, self.shares(self.nstudies), True, self.ninstances)
             raw = disk_use(folder)
             first = [self.first_ms(server) for _ in range(3)] if load else []
             ask = folder / ".dcbscp-spool/pack-now"
@@ -179,7 +183,7 @@ class Bench:
                 continue
             self.nodelay = True
             server, folder = self.start(kind)
-            self.send(server, [self.source / "0"], True, self.ninstances)
+            self.send(server, [[self.source / "0"]], True, self.ninstances)
             server.stop()
             print(f"disk, {kind}: {disk_use(folder) * self.nstudies / self.nbytes:.2f} of what was "
                   "sent", flush=True)

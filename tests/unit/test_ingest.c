@@ -9,13 +9,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -356,6 +359,7 @@ static void test_replay_restores(void **state)
     fixture *f = *state;
     data second = usual, third = usual;
     second.sop = "1.2.3.2";
+    second.pixel_nbytes = 300002; /* its file goes past the system's cache */
     third.sop = "1.2.3.3";
     assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
     assert_int_equal(send_data(f, &second), DIMSE_SUCCESS);
@@ -403,6 +407,33 @@ static void test_replay_restores(void **state)
     free(bytes);
 }
 
+/* What an older version's records hold is not passed over. */
+static void test_an_older_journal_is_told(void **state)
+{
+    fixture *f = *state;
+    struct {
+        uint64_t magic, sequence, hash;
+    } header = {0, 7, 0};
+    size_t nbytes;
+    memcpy(&header.magic, "DCBJRNL1", 8);
+    header.hash = journal_hash(&header, 16);
+    assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
+    ingest_close(f->ingest);
+    char *journal = spool_path(f, "journal-0");
+    uint8_t *bytes = read_whole_file(journal, &nbytes);
+    memcpy(bytes, &header, sizeof header);
+    write_file(journal, bytes, nbytes);
+    scp_error error = SCP_ERROR_INIT;
+    assert_int_equal(ingest_open(&f->ingest, &f->options, f->index, f->series, &error), -1);
+    assert_non_null(strstr(error.message, "journal-0 is of an older dcbscp"));
+    memset(bytes, 0, sizeof header);
+    write_file(journal, bytes, nbytes);
+    assert_int_equal(ingest_open(&f->ingest, &f->options, f->index, f->series, &error), 0);
+    check_holds(f, &usual);
+    free(bytes);
+    free(journal);
+}
+
 /* A syncfs that fails says so once; what it lost cannot be told. So the journal is kept. */
 static void test_the_journal_outlives_a_failed_sync(void **state)
 {
@@ -415,7 +446,7 @@ static void test_the_journal_outlives_a_failed_sync(void **state)
     assert_true(fail_disk_end());
     char *journal = spool_path(f, "journal-0"), *file = spool_path(f, "000000/000000001.dcm");
     uint8_t *bytes = read_whole_file(journal, &nbytes);
-    assert_memory_equal(bytes, "DCBJRNL1", 8);
+    assert_memory_equal(bytes, "DCBJRNL2", 8);
     assert_int_equal(truncate(file, 1000), 0);
     start(f);
     check_holds(f, &usual);
@@ -443,6 +474,39 @@ static void test_the_journal_is_written_through(void **state)
     assert_true(found > 0);
 }
 
+/* No call would fail if files went by the system's cache: asked is what that has of one. */
+static void test_large_files_pass_the_cache(void **state)
+{
+    enum { PAGE = 4096, MAX = 100 };
+    fixture *f = *state;
+    data d = usual;
+    unsigned char resident[MAX] = {0};
+    struct statfs disk;
+    struct stat st;
+    unsigned n = 0;
+    d.pixel_nbytes = 300002;
+    assert_int_equal(send_data(f, &d), DIMSE_SUCCESS);
+    ingest_settle(f->ingest);
+    assert_int_equal(statfs(f->store, &disk), 0);
+    char *path = spool_path(f, "000000/000000001.dcm");
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_in_range(st.st_size, d.pixel_nbytes, MAX * PAGE);
+    void *mapped = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(mapped, MAP_FAILED);
+    assert_int_equal(mincore(mapped, (size_t)st.st_size, resident), 0);
+    for (int i = 0; i < MAX; i++)
+        n += resident[i] & 1;
+    if (disk.f_type == TMPFS_MAGIC)
+        assert_true(n > 70); /* it has nothing else */
+    else
+        assert_int_equal(n, 1); /* the last, which is no whole block */
+    munmap(mapped, (size_t)st.st_size);
+    close(fd);
+    free(path);
+    check_holds(f, &d);
+}
+
 /* Sends until it is kept: the journal tries again after a second. */
 static void send_until_kept(fixture *f, const data *d)
 {
@@ -459,16 +523,17 @@ static void send_until_kept(fixture *f, const data *d)
 /* Whatever call fails: what was answered with success is there, also after a restart, and what was
    not can be sent again. Ends with the first call that neither instance makes. A call of the
    journal's own thread may fail without either instance knowing. */
-static void fail_each_write(fixture *f, fail_disk_reach reach)
+static void fail_each_write(fixture *f, fail_disk_reach reach, size_t small_nbytes)
 {
     data small = usual, large = usual;
     bool failed = true;
     unsigned n = 0;
+    small.pixel_nbytes = small_nbytes;
     large.pixel_nbytes = 1500000;
     while (failed) {
-        char small_uid[32], large_uid[32];
-        snprintf(small_uid, sizeof small_uid, "1.7.%u.%d", ++n, (int)reach);
-        snprintf(large_uid, sizeof large_uid, "1.8.%u.%d", n, (int)reach);
+        char small_uid[48], large_uid[48];
+        snprintf(small_uid, sizeof small_uid, "1.7.%u.%d.%zu", ++n, (int)reach, small_nbytes);
+        snprintf(large_uid, sizeof large_uid, "1.8.%u.%d.%zu", n, (int)reach, small_nbytes);
         small.sop = small_uid;
         large.sop = large_uid;
         fail_disk_at(n, reach == FAIL_DISK_FOREVER ? ENOSPC : EIO, reach);
@@ -495,9 +560,13 @@ static void fail_each_write(fixture *f, fail_disk_reach reach)
 
 static void test_every_failing_write(void **state)
 {
-    fail_each_write(*state, FAIL_DISK_OWN_CALL);
-    fail_each_write(*state, FAIL_DISK_ANY_CALL);
-    fail_each_write(*state, FAIL_DISK_FOREVER);
+    /* The file of the second size goes past the system's cache, but for its end. */
+    static const size_t small_nbytes[] = {2000, 300002};
+    for (int i = 0; i < 2; i++) {
+        fail_each_write(*state, FAIL_DISK_OWN_CALL, small_nbytes[i]);
+        fail_each_write(*state, FAIL_DISK_ANY_CALL, small_nbytes[i]);
+        fail_each_write(*state, FAIL_DISK_FOREVER, small_nbytes[i]);
+    }
 }
 
 /* The disk takes the journal, and then no file: what was answered comes back, from the journal at
@@ -565,8 +634,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_in_another_encoding, setup, teardown),
         cmocka_unit_test_setup_teardown(test_replay_restores, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_older_journal_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_journal_outlives_a_failed_sync, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_journal_is_written_through, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_large_files_pass_the_cache, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_failing_write, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_fail_after_their_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_segments_in_turn, setup, teardown),
