@@ -8,7 +8,7 @@
  *
  * Layout of a segment: a block with its sequence number, then records: a block with the record's
  * header, and the bytes from the next block's start. A record counts where its header names the
- * segment's sequence and both hashes agree; the first that does not ends the segment.
+ * segment's sequence and its hashes agree; the first that does not ends the segment.
  */
 #include "ingest_journal.h"
 
