@@ -18,11 +18,9 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define PREAMBLE         JOURNAL_SEAL_NBYTES
 #define SEAL_MAGIC       "DCBSPOOL"
 #define FILES_PER_FOLDER 1000u
 #define CHUNK            (1u << 20)
-#define BLOCK            4096u
 #define DIRECT_MIN       (128u << 10) /* smaller files are better gathered */
 #define DIRECT_PIECE     (128u << 10) /* the journal's flush waits for what is under way */
 
@@ -40,7 +38,7 @@ static uint64_t load64(const uint8_t *from)
     return value;
 }
 
-void ingest__seal(uint8_t preamble[128], uint64_t nbytes, uint64_t hash)
+void ingest__seal(uint8_t preamble[PREAMBLE], uint64_t nbytes, uint64_t hash)
 {
     memset(preamble, 0, PREAMBLE);
     memcpy(preamble, SEAL_MAGIC, 8);
@@ -80,7 +78,7 @@ static int take_stamp(int fd, file_stamp *stamp)
     return 0;
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t nbytes)
+int ingest__write_all(int fd, const uint8_t *bytes, size_t nbytes)
 {
     while (nbytes > 0) {
         const ssize_t n = write(fd, bytes, nbytes);
@@ -100,8 +98,9 @@ static int write_all(int fd, const uint8_t *bytes, size_t nbytes)
 static size_t write_direct(int fd, const uint8_t *bytes, size_t nbytes)
 {
     size_t done = 0;
-    const size_t whole = nbytes / BLOCK * BLOCK;
-    if (nbytes < DIRECT_MIN || (uintptr_t)bytes % BLOCK != 0 || fcntl(fd, F_SETFL, O_DIRECT) != 0)
+    const size_t whole = nbytes / JOURNAL_BLOCK * JOURNAL_BLOCK;
+    if (nbytes < DIRECT_MIN || (uintptr_t)bytes % JOURNAL_BLOCK != 0 ||
+        fcntl(fd, F_SETFL, O_DIRECT) != 0)
         return 0;
     while (done < whole) {
         const size_t left = whole - done;
@@ -110,7 +109,7 @@ static size_t write_direct(int fd, const uint8_t *bytes, size_t nbytes)
             continue;
         if (n > 0)
             done += (size_t)n;
-        if (n <= 0 || n % BLOCK != 0)
+        if (n <= 0 || n % JOURNAL_BLOCK != 0)
             break; /* what is wrong with the disk, the next write tells */
     }
     fcntl(fd, F_SETFL, 0);
@@ -124,7 +123,7 @@ int ingest__write_file(const scp_ingest *ingest, const char *path, const uint8_t
     if (fd < 0)
         return errno;
     const size_t done = ingest->journal != NULL ? write_direct(fd, bytes, nbytes) : 0;
-    int result = write_all(fd, bytes + done, nbytes - done);
+    int result = ingest__write_all(fd, bytes + done, nbytes - done);
     if (result == 0)
         result = take_stamp(fd, stamp);
     if (close(fd) != 0 && result == 0)

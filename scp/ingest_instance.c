@@ -25,8 +25,7 @@
 #include <xxhash.h>
 
 #define HEAD_END  DCB_TAG(0x0040, 0x0281) /* after all that index records hold */
-#define PREAMBLE  JOURNAL_SEAL_NBYTES
-#define ROOM_STEP (16u << 20) /* a large instance looks for room this often */
+#define ROOM_STEP (16u << 20)             /* a large instance looks for room this often */
 
 struct ingest_instance {
     scp_ingest *ingest;
@@ -95,17 +94,10 @@ ingest_instance *ingest_begin(scp_ingest *ingest, const ingest_request *request)
 
 static bool write_part(ingest_instance *in, const uint8_t *bytes, size_t nbytes)
 {
-    for (size_t done = 0; done < nbytes;) {
-        ssize_t n = write(in->fd, bytes + done, nbytes - done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            fail_disk(in, "write", n < 0 ? errno : EIO);
-            return false;
-        }
-        done += (size_t)n;
-    }
-    return true;
+    const int cause = ingest__write_all(in->fd, bytes, nbytes);
+    if (cause != 0)
+        fail_disk(in, "write", cause);
+    return cause == 0;
 }
 
 /* From here on it goes to a file of its own. */

@@ -27,7 +27,6 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define BLOCK          4096u
 #define SEGMENT_NBYTES (64u << 20)
 #define SEGMENT_SMALL  (4u << 20) /* on a small disk */
 #define SEGMENTS_MAX   3
@@ -98,7 +97,7 @@ uint64_t journal_hash(const void *bytes, size_t nbytes)
 /* Of the whole record. */
 static uint64_t record_nbytes(uint64_t nbytes)
 {
-    return BLOCK + (nbytes + BLOCK - 1) / BLOCK * BLOCK;
+    return JOURNAL_BLOCK + (nbytes + JOURNAL_BLOCK - 1) / JOURNAL_BLOCK * JOURNAL_BLOCK;
 }
 
 static void segment_name(char name[32], unsigned i)
@@ -131,26 +130,26 @@ static int write_all(int fd, const struct iovec *parts, int nparts, uint64_t at)
 
 uint8_t *journal_buffer(void)
 {
-    uint8_t *block = aligned_alloc(BLOCK, BLOCK + JOURNAL_RECORD_MAX);
-    return block != NULL ? block + BLOCK : NULL;
+    uint8_t *block = aligned_alloc(JOURNAL_BLOCK, JOURNAL_BLOCK + JOURNAL_RECORD_MAX);
+    return block != NULL ? block + JOURNAL_BLOCK : NULL;
 }
 
 void journal_buffer_free(uint8_t *buffer)
 {
     if (buffer != NULL)
-        free(buffer - BLOCK);
+        free(buffer - JOURNAL_BLOCK);
 }
 
 /* The first block; header NULL: of a segment that holds nothing. */
 static int write_first_block(int fd, const segment_header *header)
 {
-    uint8_t *block = aligned_alloc(BLOCK, BLOCK);
+    uint8_t *block = aligned_alloc(JOURNAL_BLOCK, JOURNAL_BLOCK);
     if (block == NULL)
         return ENOMEM;
-    memset(block, 0, BLOCK);
+    memset(block, 0, JOURNAL_BLOCK);
     if (header != NULL)
         memcpy(block, header, sizeof *header);
-    const struct iovec part = {block, BLOCK};
+    const struct iovec part = {block, JOURNAL_BLOCK};
     int result = write_all(fd, &part, 1, 0);
     free(block);
     return result;
@@ -177,9 +176,9 @@ static struct iovec make_record(const ingest_journal *j, const waiter *w)
                             .seal_hash = journal_hash(w->bytes, JOURNAL_SEAL_NBYTES),
                             .payload_hash = w->payload_hash};
     header.hash = journal_hash(&header, offsetof(record_header, hash));
-    const size_t used = BLOCK + (size_t)w->nbytes, whole = (size_t)record_nbytes(w->nbytes);
-    uint8_t *block = w->bytes - BLOCK;
-    memset(block, 0, BLOCK);
+    const size_t used = JOURNAL_BLOCK + (size_t)w->nbytes, whole = (size_t)record_nbytes(w->nbytes);
+    uint8_t *block = w->bytes - JOURNAL_BLOCK;
+    memset(block, 0, JOURNAL_BLOCK);
     memcpy(block, &header, sizeof header);
     memset(block + used, 0, whole - used);
     return (struct iovec){block, whole};
@@ -210,7 +209,7 @@ static int activate_segment(ingest_journal *j)
                 continue;
             j->active = &j->segments[i];
             j->active->state = SEGMENT_ACTIVE;
-            j->position = BLOCK;
+            j->position = JOURNAL_BLOCK;
             pthread_cond_signal(&j->work); /* the next one may be due */
             return write_segment_header(j->active, j->next_sequence++);
         }
@@ -342,7 +341,7 @@ bool journal_is_past(ingest_journal *j, uint64_t mark)
    system's own journal too, each time. */
 static int fill_segment(int fd, uint64_t nbytes)
 {
-    uint8_t *zeros = aligned_alloc(BLOCK, FILL_NBYTES);
+    uint8_t *zeros = aligned_alloc(JOURNAL_BLOCK, FILL_NBYTES);
     if (zeros == NULL)
         return ENOMEM;
     memset(zeros, 0, FILL_NBYTES);
@@ -537,13 +536,14 @@ static int replay_segment(int fd, uint64_t sequence, uint8_t *buffer,
                           void *context, journal_replay_stats *stats, scp_error *error)
 {
     record_header header;
-    for (uint64_t at = BLOCK; read_at(fd, &header, sizeof header, at);
+    for (uint64_t at = JOURNAL_BLOCK; read_at(fd, &header, sizeof header, at);
          at += record_nbytes(header.nbytes)) {
         if (header.magic != RECORD_MAGIC || header.sequence != sequence)
             return 0;
         if (header.hash != journal_hash(&header, offsetof(record_header, hash)) ||
             header.nbytes < JOURNAL_SEAL_NBYTES || header.nbytes > JOURNAL_RECORD_MAX ||
-            !read_at(fd, buffer, (size_t)header.nbytes, at + BLOCK) || !is_whole(&header, buffer)) {
+            !read_at(fd, buffer, (size_t)header.nbytes, at + JOURNAL_BLOCK) ||
+            !is_whole(&header, buffer)) {
             stats->torn_segments++;
             return 0;
         }

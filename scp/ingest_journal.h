@@ -22,6 +22,8 @@ typedef struct ingest_journal ingest_journal;
 
 /* Larger ones are made durable in their own file. */
 #define JOURNAL_RECORD_MAX (1u << 20)
+/* What a disk writes past the system's cache is made of: buffers and records are aligned to it. */
+#define JOURNAL_BLOCK 4096u
 /* A record begins with the seal of a spool file, which holds the hash of all that follows. */
 #define JOURNAL_SEAL_NBYTES 128u
 

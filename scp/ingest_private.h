@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 
 #define INGEST_PATH_SIZE 4096
+#define PREAMBLE         JOURNAL_SEAL_NBYTES /* of a Part 10 file, where the seal stands */
 
 /* An instance in the spool. */
 typedef struct ingest_spooled {
@@ -103,13 +104,15 @@ struct scp_ingest {
 /* ---- ingest_file.c ---- */
 
 /* The preamble of a spool file tells whether the file is whole (INGEST.md). */
-void ingest__seal(uint8_t preamble[128], uint64_t nbytes, uint64_t hash);
+void ingest__seal(uint8_t preamble[PREAMBLE], uint64_t nbytes, uint64_t hash);
 /* "<folder>/000001/000001234<suffix>" */
 void ingest__path(char path[INGEST_PATH_SIZE], const scp_ingest *ingest, uint64_t number,
                   const char *suffix);
 /* Makes the folder that the number's file goes into; 0 or errno. */
 int ingest__make_folder(const scp_ingest *ingest, uint64_t number);
 file_stamp ingest__stamp_of(const struct stat *st);
+/* To where the file stands. 0 or errno. */
+int ingest__write_all(int fd, const uint8_t *bytes, size_t nbytes);
 /* A whole file; *stamp is its. 0 or errno, and then nothing of it is left. */
 int ingest__write_file(const scp_ingest *ingest, const char *path, const uint8_t *bytes,
                        size_t nbytes, file_stamp *stamp);
