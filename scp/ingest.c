@@ -93,26 +93,26 @@ static void forget_cached(const char *path)
     close(fd);
 }
 
-static int restore_record(void *context, uint64_t number, const uint8_t *bytes, size_t nbytes,
-                          scp_error *error)
+static int restore_record(void *context, const journal_record *record, scp_error *error)
 {
     replay *r = context;
     char path[INGEST_PATH_SIZE];
     file_stamp stamp;
-    see_number(r->ingest, number);
-    if (was_packed(r, number))
+    const ingest_content content = {record->bytes, record->nbytes, record->arrived_ns, true};
+    see_number(r->ingest, record->number);
+    if (was_packed(r, record->number))
         return 0;
-    ingest__path(path, r->ingest, number, ".dcm");
+    ingest__path(path, r->ingest, record->number, ".dcm");
     forget_cached(path);
-    if (ingest__check_file(path, &stamp) == INGEST_WHOLE && stamp.nbytes == nbytes) {
-        /* What came after a restored one stays newer than it. */
-        if (r->counts.restored > 0 && utimensat(AT_FDCWD, path, NULL, 0) != 0)
-            return scp_fail(error, "cannot touch %s: %s", path, strerror(errno));
-        return 0;
+    if (ingest__check_file(path, &stamp) == INGEST_WHOLE && stamp.nbytes == record->nbytes) {
+        const int cause =
+            stamp.mtime_ns != record->arrived_ns ? ingest__set_time(path, record->arrived_ns) : 0;
+        return cause == 0 ? 0
+                          : scp_fail(error, "cannot set the time of %s: %s", path, strerror(cause));
     }
-    int cause = ingest__make_folder(r->ingest, number);
+    int cause = ingest__make_folder(r->ingest, record->number);
     if (cause == 0)
-        cause = ingest__write_file(r->ingest, path, bytes, nbytes, &stamp);
+        cause = ingest__write_file(r->ingest, path, &content, &stamp);
     if (cause != 0)
         return scp_fail(error, "cannot restore %s from the journal: %s", path, strerror(cause));
     r->counts.restored++;
@@ -262,6 +262,22 @@ static int replay_all(scp_ingest *ingest, scp_error *error)
 
 /* ---- Life ---- */
 
+/* Somebody wants to open this path, and there is nothing. */
+static void make_for_reader(void *context, const char *path)
+{
+    scp_ingest *ingest = context;
+    char own[INGEST_PATH_SIZE];
+    const char *name = strrchr(path, '/');
+    const uint64_t number = name != NULL ? number_of(name + 1, ".dcm") : 0;
+    ingest__path(own, ingest, number, ".dcm");
+    if (number == 0 || strcmp(own, path) != 0)
+        return;
+    const int cause = ingest__make_file(ingest, number);
+    if (cause != 0)
+        log_event(LOG_ERROR, "spool.not_written", LOG_T("path", path),
+                  LOG_T("reason", strerror(cause)));
+}
+
 int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, series_pool *series,
                 scp_error *error)
 {
@@ -274,6 +290,7 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
     ingest->series = series;
     ingest->folder_fd = ingest->lock_fd = -1;
     atomic_init(&ingest->next_number, 1);
+    ingest__unwritten_init(&ingest->unwritten);
     ingest__backlog_init(&ingest->backlog);
     pthread_mutex_init(&ingest->buffers_lock, NULL);
     pthread_mutex_init(&ingest->lock, NULL);
@@ -282,7 +299,8 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
     if (result == 0)
         result = replay_all(ingest, error);
     if (result == 0 && options->durability == DURABILITY_FSYNC)
-        result = journal_open(&ingest->journal, ingest->folder_fd, error);
+        result =
+            journal_open(&ingest->journal, ingest->folder_fd, options->store_journal_mb, error);
     if (result == 0)
         result = ingest__start_indexing(ingest, error);
     if (result == 0)
@@ -291,6 +309,8 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
         ingest_close(ingest);
         return -1;
     }
+    ingest->maker = (series_maker){NULL, make_for_reader, ingest};
+    series_pool_add_maker(series, &ingest->maker);
     *out = ingest;
     return 0;
 }
@@ -299,6 +319,7 @@ void ingest_close(scp_ingest *ingest)
 {
     if (ingest == NULL)
         return;
+    series_pool_remove_maker(ingest->series, &ingest->maker);
     ingest__packer_stop(ingest);
     ingest__stop_indexing(ingest);
     free(ingest->retired.notes);
@@ -309,6 +330,7 @@ void ingest_close(scp_ingest *ingest)
         close(ingest->folder_fd);
     free(ingest->folder);
     ingest__backlog_free(&ingest->backlog);
+    ingest__unwritten_free(&ingest->unwritten);
     while (ingest->nbuffers > 0)
         journal_buffer_free(ingest->buffers[--ingest->nbuffers]);
     pthread_mutex_destroy(&ingest->buffers_lock);

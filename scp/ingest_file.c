@@ -53,6 +53,11 @@ void ingest__path(char path[INGEST_PATH_SIZE], const scp_ingest *ingest, uint64_
              number / FILES_PER_FOLDER, number, suffix);
 }
 
+static struct timespec time_of(int64_t ns)
+{
+    return (struct timespec){ns / 1000000000, (long)(ns % 1000000000)};
+}
+
 int ingest__make_folder(const scp_ingest *ingest, uint64_t number)
 {
     char name[32];
@@ -62,6 +67,12 @@ int ingest__make_folder(const scp_ingest *ingest, uint64_t number)
     return errno == EEXIST ? 0 : errno;
 }
 
+int ingest__set_time(const char *path, int64_t arrived_ns)
+{
+    const struct timespec times[2] = {{0, UTIME_OMIT}, time_of(arrived_ns)};
+    return utimensat(AT_FDCWD, path, times, 0) == 0 ? 0 : errno;
+}
+
 file_stamp ingest__stamp_of(const struct stat *st)
 {
     return (file_stamp){.nbytes = (uint64_t)st->st_size,
@@ -69,12 +80,21 @@ file_stamp ingest__stamp_of(const struct stat *st)
                         .inode = (uint64_t)st->st_ino};
 }
 
+/* Of a file of the spool. It says nothing of the inode: the index may know an instance before its
+   file is there, and a number is never used again. */
+static file_stamp spool_stamp(const struct stat *st)
+{
+    file_stamp stamp = ingest__stamp_of(st);
+    stamp.inode = 0;
+    return stamp;
+}
+
 static int take_stamp(int fd, file_stamp *stamp)
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
         return errno;
-    *stamp = ingest__stamp_of(&st);
+    *stamp = spool_stamp(&st);
     return 0;
 }
 
@@ -116,14 +136,18 @@ static size_t write_direct(int fd, const uint8_t *bytes, size_t nbytes)
     return done;
 }
 
-int ingest__write_file(const scp_ingest *ingest, const char *path, const uint8_t *bytes,
-                       size_t nbytes, file_stamp *stamp)
+int ingest__write_file(const scp_ingest *ingest, const char *path, const ingest_content *content,
+                       file_stamp *stamp)
 {
+    const bool direct = ingest->journal != NULL && !content->cached;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0)
         return errno;
-    const size_t done = ingest->journal != NULL ? write_direct(fd, bytes, nbytes) : 0;
-    int result = ingest__write_all(fd, bytes + done, nbytes - done);
+    const size_t done = direct ? write_direct(fd, content->bytes, content->nbytes) : 0;
+    int result = ingest__write_all(fd, content->bytes + done, content->nbytes - done);
+    const struct timespec times[2] = {{0, UTIME_OMIT}, time_of(content->arrived_ns)};
+    if (result == 0 && content->arrived_ns != 0 && futimens(fd, times) != 0)
+        result = errno;
     if (result == 0)
         result = take_stamp(fd, stamp);
     if (close(fd) != 0 && result == 0)
@@ -172,7 +196,7 @@ ingest_file_state ingest__check_file(const char *path, file_stamp *stamp)
     uint8_t *chunk = malloc(CHUNK);
     if (hash == NULL || chunk == NULL || fstat(fd, &st) != 0 || XXH3_64bits_reset(hash) != XXH_OK)
         goto out;
-    *stamp = ingest__stamp_of(&st);
+    *stamp = spool_stamp(&st);
     state = INGEST_TORN;
     if (read(fd, preamble, PREAMBLE) != PREAMBLE || memcmp(preamble, SEAL_MAGIC, 8) != 0 ||
         load64(preamble + 8) != (uint64_t)st.st_size)
@@ -191,9 +215,11 @@ out:
     return state;
 }
 
-void ingest__read_ahead(const scp_ingest *ingest, uint64_t number)
+void ingest__read_ahead(scp_ingest *ingest, uint64_t number)
 {
     char path[INGEST_PATH_SIZE];
+    if (ingest__unwritten_read_ahead(ingest, number))
+        return;
     ingest__path(path, ingest, number, ".dcm");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -315,22 +316,42 @@ static duplicate_verdict judge_duplicate(ingest_instance *in, const char *series
 
 /* ---- Keeping ---- */
 
-/* With a journal the index thread writes the file. */
+/* By the clock that gives files their times, so that what comes later is never older. */
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* With a journal the file is written later, if at all. */
 static int keep_small(ingest_instance *in, ingest_pending *entry)
 {
     scp_ingest *ingest = in->ingest;
     const uint64_t hash = XXH3_64bits_digest(in->hash);
     ingest__seal(in->bytes, in->nbytes, hash);
-    if (ingest->journal == NULL)
-        return ingest__write_file(ingest, entry->path, in->bytes, in->nbytes, &entry->stamp);
+    if (ingest->journal == NULL) {
+        const ingest_content content = {in->bytes, in->nbytes, 0, true};
+        return ingest__write_file(ingest, entry->path, &content, &entry->stamp);
+    }
     int result = ingest__reserve(ingest, in->nbytes);
     if (result != 0)
         return result;
-    result =
-        journal_write(ingest->journal, in->number, in->bytes, in->nbytes, hash, &entry->segment);
+    const journal_record record = {.number = in->number,
+                                   .arrived_ns = now_ns(),
+                                   .bytes = in->bytes,
+                                   .nbytes = in->nbytes,
+                                   .payload_hash = hash};
+    result = journal_write(ingest->journal, &record, &entry->place);
     if (result != 0) {
         ingest__unreserve(ingest, in->nbytes);
         return result;
+    }
+    entry->arrived_ns = record.arrived_ns;
+    if (entry->place.may_stay && ingest__unwritten_add(ingest, &record, &entry->place)) {
+        ingest__reserve_disk_only(ingest);
+        entry->stamp = (file_stamp){.nbytes = in->nbytes, .mtime_ns = record.arrived_ns};
+        return 0;
     }
     entry->bytes = in->bytes;
     in->bytes = NULL;

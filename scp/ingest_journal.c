@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ingest_journal.c - segments, group commit, checkpoints, replay.
+ * ingest_journal.c - segments, group commit, checkpoints.
  *
  * Who comes first when nobody writes becomes the leader: it writes what waits, its own record
  * included, with one call that returns when the disk has it, and wakes the others. So one sender
  * pays for no change of threads, and many share a write.
  *
- * Layout of a segment: a block with its sequence number, then records: a block with the record's
- * header, and the bytes from the next block's start. A record counts where its header names the
- * segment's sequence and its hashes agree; the first that does not ends the segment.
+ * Three segments in turn are enough where each record's file is written at once. Where a burst
+ * filled one, more are made when nothing comes; while more than three are free, records may stay in
+ * theirs (journal_place), and a burst costs one write an instance, not two.
  */
-#include "ingest_journal.h"
+#include "ingest_journal_format.h"
 
 #include "log.h"
+#include "steady_clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,37 +26,25 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #define SEGMENT_NBYTES (64u << 20)
-#define SEGMENT_SMALL  (4u << 20) /* on a small disk */
-#define SEGMENTS_MAX   3
-#define SEGMENT_MAGIC  UINT64_C(0x324C4E524A424344) /* "DCBJRNL2" */
-#define SEGMENT_OLDER  UINT64_C(0x314C4E524A424344) /* "DCBJRNL1": bytes right behind headers */
-#define RECORD_MAGIC   UINT64_C(0x3244524F43455244) /* "DRECORD2" */
+#define SEGMENT_SMALL  (4u << 20) /* on a small disk, or for a small journal */
+#define SMALL_MB       256
+#define CYCLE          3   /* segments that are used in turn, whatever comes */
+#define DISK_SHARE     16  /* of what is free, this part may become the journal's */
+#define QUIET_MS       200 /* more segments are made when nothing came for so long */
 #define FILL_NBYTES    (1u << 20)
 #define GROUP_MAX      64
-#define RETRY_SECONDS  1
-
-typedef struct segment_header {
-    uint64_t magic, sequence, hash; /* of the two before */
-} segment_header;
-
-typedef struct record_header {
-    uint64_t magic, sequence, number, nbytes;
-    uint64_t seal_hash, payload_hash; /* of the first JOURNAL_SEAL_NBYTES, and of the others */
-    uint64_t reserved;
-    uint64_t hash; /* of all before */
-} record_header;
-_Static_assert(sizeof(record_header) == 64, "as INGEST.md says");
+#define RETRY_MS       1000
 
 typedef enum segment_state { SEGMENT_FREE, SEGMENT_ACTIVE, SEGMENT_FULL } segment_state;
 
 typedef struct segment {
-    int fd;
+    int fd, read_fd; /* past the system's cache, where that can be; and through it */
     segment_state state;
     uint64_t sequence;
-    uint64_t nheld; /* records whose files are not yet written */
+    bool lasting;   /* its records may stay */
+    uint64_t nheld; /* records that were not released */
     bool suspect;   /* a syncfs failed: of its files the kernel may have dropped what it could not
                        write, and says so only once. Kept for the next start's replay */
 } segment;
@@ -63,9 +52,8 @@ typedef struct segment {
 /* One who waits for his record; on his stack. */
 typedef struct waiter {
     struct waiter *next;
-    uint64_t number, nbytes, payload_hash;
-    uint8_t *bytes; /* of a journal_buffer */
-    unsigned segment;
+    const journal_record *record;
+    journal_place place;
     int result;
     bool done;
 } waiter;
@@ -80,7 +68,9 @@ struct ingest_journal {
     bool leading;
     segment segments[SEGMENTS_MAX];
     uint32_t nsegments;
-    segment *active; /* the leader's */
+    uint32_t nwanted, nmost; /* how many there should be, and could */
+    segment *active;         /* the leader's */
+    int64_t written_ms;      /* the last record, by the steady clock */
     uint64_t position, next_sequence;
     int checkpoint_failed; /* errno of the last one; 0: it went well */
     int create_failed;     /* errno of the last try to make a segment */
@@ -88,22 +78,6 @@ struct ingest_journal {
     bool stopping;
     pthread_t thread;
 };
-
-uint64_t journal_hash(const void *bytes, size_t nbytes)
-{
-    return XXH3_64bits(bytes, nbytes);
-}
-
-/* Of the whole record. */
-static uint64_t record_nbytes(uint64_t nbytes)
-{
-    return JOURNAL_BLOCK + (nbytes + JOURNAL_BLOCK - 1) / JOURNAL_BLOCK * JOURNAL_BLOCK;
-}
-
-static void segment_name(char name[32], unsigned i)
-{
-    snprintf(name, 32, "journal-%u", i);
-}
 
 /* ---- Writing ---- */
 
@@ -169,15 +143,17 @@ static int write_segment_header(segment *s, uint64_t sequence)
 /* The record as it goes to the disk: the header's block, bytes, zeros up to the block's end. */
 static struct iovec make_record(const ingest_journal *j, const waiter *w)
 {
+    const journal_record *r = w->record;
     record_header header = {.magic = RECORD_MAGIC,
                             .sequence = j->active->sequence,
-                            .number = w->number,
-                            .nbytes = w->nbytes,
-                            .seal_hash = journal_hash(w->bytes, JOURNAL_SEAL_NBYTES),
-                            .payload_hash = w->payload_hash};
+                            .number = r->number,
+                            .nbytes = r->nbytes,
+                            .seal_hash = journal_hash(r->bytes, JOURNAL_SEAL_NBYTES),
+                            .payload_hash = r->payload_hash,
+                            .arrived_ns = r->arrived_ns};
     header.hash = journal_hash(&header, offsetof(record_header, hash));
-    const size_t used = JOURNAL_BLOCK + (size_t)w->nbytes, whole = (size_t)record_nbytes(w->nbytes);
-    uint8_t *block = w->bytes - JOURNAL_BLOCK;
+    const size_t used = JOURNAL_BLOCK + r->nbytes, whole = (size_t)record_nbytes(r->nbytes);
+    uint8_t *block = r->bytes - JOURNAL_BLOCK;
     memset(block, 0, JOURNAL_BLOCK);
     memcpy(block, &header, sizeof header);
     memset(block + used, 0, whole - used);
@@ -185,19 +161,31 @@ static struct iovec make_record(const ingest_journal *j, const waiter *w)
 }
 
 /* They stand one behind the other. */
-static int write_group(ingest_journal *j, const waiter *group)
+static int write_group(ingest_journal *j, waiter *group)
 {
     struct iovec parts[GROUP_MAX];
     int n = 0;
     uint64_t nbytes = 0;
-    for (const waiter *w = group; w != NULL; w = w->next, n++) {
+    for (waiter *w = group; w != NULL; w = w->next, n++) {
         parts[n] = make_record(j, w);
+        w->place = (journal_place){.segment = (unsigned)(j->active - j->segments),
+                                   .sequence = j->active->sequence,
+                                   .at = j->position + nbytes,
+                                   .may_stay = j->active->lasting};
         nbytes += parts[n].iov_len;
     }
     const int result = write_all(j->active->fd, parts, n, j->position);
     if (result == 0)
         j->position += nbytes;
     return result;
+}
+
+static uint32_t count_free(const ingest_journal *j)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < j->nsegments; i++)
+        n += j->segments[i].state == SEGMENT_FREE;
+    return n;
 }
 
 /* A segment to write to. The lock is held, and let go while there is none. 0 or errno. */
@@ -208,6 +196,7 @@ static int activate_segment(ingest_journal *j)
             if (j->segments[i].state != SEGMENT_FREE)
                 continue;
             j->active = &j->segments[i];
+            j->active->lasting = count_free(j) > CYCLE;
             j->active->state = SEGMENT_ACTIVE;
             j->position = JOURNAL_BLOCK;
             pthread_cond_signal(&j->work); /* the next one may be due */
@@ -234,16 +223,19 @@ static void retire_active(ingest_journal *j)
    there is no segment to be had. */
 static waiter *take_group(ingest_journal *j, int *result)
 {
-    const uint64_t nbytes = record_nbytes(j->first->nbytes);
-    if (j->active != NULL && j->position + nbytes > j->segment_nbytes)
+    const uint64_t nbytes = record_nbytes(j->first->record->nbytes);
+    if (j->active != NULL && j->position + nbytes > j->segment_nbytes) {
+        if (!j->active->lasting)
+            j->nwanted = j->nmost; /* so much comes at a time */
         retire_active(j);
+    }
     *result = j->active == NULL ? activate_segment(j) : 0;
     if (*result != 0 && j->active != NULL)
         retire_active(j);
     uint64_t end = j->position;
     waiter *group = j->first, **link = &j->first;
     for (int n = 0; *link != NULL && n < GROUP_MAX; n++, link = &(*link)->next) {
-        end += record_nbytes((*link)->nbytes);
+        end += record_nbytes((*link)->record->nbytes);
         if (n > 0 && *result == 0 && end > j->segment_nbytes)
             break;
     }
@@ -263,10 +255,9 @@ static void lead(ingest_journal *j)
         pthread_mutex_unlock(&j->lock);
         result = write_group(j, group);
         pthread_mutex_lock(&j->lock);
-        for (waiter *w = group; w != NULL && result == 0; w = w->next) {
-            w->segment = (unsigned)(j->active - j->segments);
+        j->written_ms = steady_clock_ms();
+        for (waiter *w = group; w != NULL && result == 0; w = w->next)
             j->active->nheld++;
-        }
         /* What follows a damaged record would never be read. */
         if (result != 0)
             retire_active(j);
@@ -278,10 +269,9 @@ static void lead(ingest_journal *j)
     }
 }
 
-int journal_write(ingest_journal *j, uint64_t number, uint8_t *bytes, size_t nbytes,
-                  uint64_t payload_hash, unsigned *held_in)
+int journal_write(ingest_journal *j, const journal_record *record, journal_place *place)
 {
-    waiter own = {.number = number, .nbytes = nbytes, .bytes = bytes, .payload_hash = payload_hash};
+    waiter own = {.record = record};
     pthread_mutex_lock(&j->lock);
     *j->last = &own;
     j->last = &own.next;
@@ -296,13 +286,37 @@ int journal_write(ingest_journal *j, uint64_t number, uint8_t *bytes, size_t nby
         pthread_cond_broadcast(&j->changed);
     }
     pthread_mutex_unlock(&j->lock);
-    *held_in = own.segment;
+    *place = own.place;
     return own.result;
 }
 
-void journal_release(ingest_journal *j, unsigned held_in)
+int journal_read(ingest_journal *j, const journal_place *place, uint64_t number, uint8_t *buffer,
+                 size_t *nbytes)
 {
-    segment *s = &j->segments[held_in];
+    const int fd = j->segments[place->segment].read_fd;
+    record_header header;
+    for (int i = 0; i < 2; i++) {
+        if (journal__read_record(&header, buffer, fd, place->sequence, place->at) == RECORD_WHOLE &&
+            header.number == number) {
+            *nbytes = (size_t)header.nbytes;
+            return 0;
+        }
+        /* The system's cache may still show what was there before. */
+        posix_fadvise(fd, (off_t)place->at, JOURNAL_BLOCK + JOURNAL_RECORD_MAX,
+                      POSIX_FADV_DONTNEED);
+    }
+    return EIO;
+}
+
+void journal_read_ahead(ingest_journal *j, const journal_place *place, uint64_t nbytes)
+{
+    posix_fadvise(j->segments[place->segment].read_fd, (off_t)place->at,
+                  (off_t)record_nbytes(nbytes), POSIX_FADV_WILLNEED);
+}
+
+void journal_release(ingest_journal *j, const journal_place *place)
+{
+    segment *s = &j->segments[place->segment];
     pthread_mutex_lock(&j->lock);
     if (--s->nheld == 0 && s->state == SEGMENT_FULL)
         pthread_cond_signal(&j->work);
@@ -369,15 +383,16 @@ static int open_segment(const ingest_journal *j, const char *name)
 }
 
 /* Opens the segment that is there from before, or makes it. 0 or errno. */
-static int make_segment(const ingest_journal *j, unsigned i, int *out)
+static int make_segment(const ingest_journal *j, unsigned i, segment *out)
 {
-    char name[32];
+    char name[SEGMENT_NAME_SIZE];
     struct stat st;
-    segment_name(name, i);
+    journal__segment_name(name, i);
     int fd = open_segment(j, name);
     if (fd < 0)
         return errno;
-    int result = fstat(fd, &st) == 0 ? 0 : errno;
+    const int read_fd = openat(j->folder_fd, name, O_RDONLY | O_CLOEXEC);
+    int result = read_fd >= 0 && fstat(fd, &st) == 0 ? 0 : errno;
     if (result == 0 && (uint64_t)st.st_size != j->segment_nbytes) {
         result = ftruncate(fd, 0) == 0 ? fill_segment(fd, j->segment_nbytes) : errno;
         if (result == 0 && fsync(j->folder_fd) != 0)
@@ -385,20 +400,14 @@ static int make_segment(const ingest_journal *j, unsigned i, int *out)
     }
     if (result != 0) {
         close(fd);
+        if (read_fd >= 0)
+            close(read_fd);
         unlinkat(j->folder_fd, name, 0);
         return result;
     }
-    *out = fd;
+    posix_fadvise(read_fd, 0, 0, POSIX_FADV_RANDOM); /* what follows may just be being written */
+    *out = (segment){.fd = fd, .read_fd = read_fd, .state = SEGMENT_FREE};
     return 0;
-}
-
-static bool has_state(const ingest_journal *j, segment_state state)
-{
-    for (uint32_t i = 0; i < j->nsegments; i++) {
-        if (j->segments[i].state == state)
-            return true;
-    }
-    return false;
 }
 
 /* May it be used again, once its files are durable? */
@@ -416,19 +425,17 @@ static bool has_done_segment(const ingest_journal *j)
     return false;
 }
 
-static bool wants_segment(const ingest_journal *j)
+static bool needs_segment(const ingest_journal *j)
 {
-    return j->nsegments < SEGMENTS_MAX && !has_state(j, SEGMENT_FREE) &&
+    return j->nsegments < CYCLE && count_free(j) == 0 &&
            (j->create_failed == 0 || j->nsegments == 0);
 }
 
 static void wait_to_retry(ingest_journal *j)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += RETRY_SECONDS;
-    while (!j->stopping && pthread_cond_timedwait(&j->work, &j->lock, &until) != ETIMEDOUT)
-        ;
+    const int64_t until_ms = steady_clock_ms() + RETRY_MS;
+    while (!j->stopping && steady_clock_ms() < until_ms)
+        steady_cond_wait(&j->work, &j->lock, until_ms);
 }
 
 static void checkpoint(ingest_journal *j)
@@ -451,8 +458,10 @@ static void checkpoint(ingest_journal *j)
     for (uint32_t i = 0; i < j->nsegments && result != 0; i++)
         j->segments[i].suspect = j->segments[i].suspect || j->segments[i].state != SEGMENT_FREE;
     for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
-        if (done[i])
+        if (done[i]) {
             j->segments[i].state = SEGMENT_FREE;
+            j->segments[i].sequence = 0;
+        }
     }
     pthread_cond_broadcast(&j->changed);
     if (result != 0)
@@ -462,15 +471,18 @@ static void checkpoint(ingest_journal *j)
 static void add_segment(ingest_journal *j)
 {
     const uint32_t i = j->nsegments;
-    int fd = -1;
+    segment made;
     pthread_mutex_unlock(&j->lock);
-    int result = make_segment(j, i, &fd);
+    int result = make_segment(j, i, &made);
     if (result != 0)
         log_event(LOG_ERROR, "spool.journal_failed", LOG_T("reason", strerror(result)));
     pthread_mutex_lock(&j->lock);
-    j->create_failed = result;
+    if (i < CYCLE)
+        j->create_failed = result;
     if (result == 0)
-        j->segments[j->nsegments++] = (segment){.fd = fd, .state = SEGMENT_FREE};
+        j->segments[j->nsegments++] = made;
+    else if (i >= CYCLE)
+        j->nwanted = j->nmost = i; /* it works without */
     pthread_cond_broadcast(&j->changed);
     if (result != 0)
         wait_to_retry(j);
@@ -481,10 +493,14 @@ static void *run_thread(void *context)
     ingest_journal *j = context;
     pthread_mutex_lock(&j->lock);
     while (!j->stopping) {
-        if (wants_segment(j))
+        const bool grows = j->nsegments < j->nwanted && j->create_failed == 0;
+        const int64_t quiet_ms = j->written_ms + QUIET_MS;
+        if (needs_segment(j) || (grows && steady_clock_ms() >= quiet_ms))
             add_segment(j);
         else if (has_done_segment(j))
             checkpoint(j);
+        else if (grows)
+            steady_cond_wait(&j->work, &j->lock, quiet_ms);
         else
             pthread_cond_wait(&j->work, &j->lock);
     }
@@ -492,114 +508,24 @@ static void *run_thread(void *context)
     return NULL;
 }
 
-/* ---- Replay ---- */
-
-static bool read_at(int fd, void *buffer, size_t nbytes, uint64_t at)
-{
-    for (size_t got = 0; got < nbytes;) {
-        ssize_t n = pread(fd, (char *)buffer + got, nbytes - got, (off_t)(at + got));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return false;
-        got += (size_t)n;
-    }
-    return true;
-}
-
-/* 0: it holds nothing. */
-static int segment_sequence(uint64_t *sequence, const char *folder, const char *name, int fd,
-                            scp_error *error)
-{
-    segment_header header;
-    const bool whole = read_at(fd, &header, sizeof header, 0) &&
-                       header.hash == journal_hash(&header, offsetof(segment_header, hash));
-    if (whole && header.magic == SEGMENT_OLDER)
-        return scp_fail(error,
-                        "%s/%s is of an older dcbscp that was not stopped in order; start and stop "
-                        "that one once more",
-                        folder, name);
-    *sequence = whole && header.magic == SEGMENT_MAGIC ? header.sequence : 0;
-    return 0;
-}
-
-static bool is_whole(const record_header *header, const uint8_t *bytes)
-{
-    const size_t payload_nbytes = (size_t)header->nbytes - JOURNAL_SEAL_NBYTES;
-    return header->seal_hash == journal_hash(bytes, JOURNAL_SEAL_NBYTES) &&
-           header->payload_hash == journal_hash(bytes + JOURNAL_SEAL_NBYTES, payload_nbytes);
-}
-
-static int replay_segment(int fd, uint64_t sequence, uint8_t *buffer,
-                          int (*take)(void *context, uint64_t number, const uint8_t *bytes,
-                                      size_t nbytes, scp_error *error),
-                          void *context, journal_replay_stats *stats, scp_error *error)
-{
-    record_header header;
-    for (uint64_t at = JOURNAL_BLOCK; read_at(fd, &header, sizeof header, at);
-         at += record_nbytes(header.nbytes)) {
-        if (header.magic != RECORD_MAGIC || header.sequence != sequence)
-            return 0;
-        if (header.hash != journal_hash(&header, offsetof(record_header, hash)) ||
-            header.nbytes < JOURNAL_SEAL_NBYTES || header.nbytes > JOURNAL_RECORD_MAX ||
-            !read_at(fd, buffer, (size_t)header.nbytes, at + JOURNAL_BLOCK) ||
-            !is_whole(&header, buffer)) {
-            stats->torn_segments++;
-            return 0;
-        }
-        stats->records++;
-        if (take(context, header.number, buffer, (size_t)header.nbytes, error) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-int journal_replay(const char *folder, int folder_fd,
-                   int (*take)(void *context, uint64_t number, const uint8_t *bytes, size_t nbytes,
-                               scp_error *error),
-                   void *context, journal_replay_stats *stats, scp_error *error)
-{
-    int fds[SEGMENTS_MAX];
-    uint64_t sequences[SEGMENTS_MAX] = {0};
-    *stats = (journal_replay_stats){0};
-    uint8_t *buffer = malloc(JOURNAL_RECORD_MAX);
-    int result = buffer != NULL ? 0 : scp_fail(error, "out of memory to replay %s", folder);
-    for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
-        char name[32];
-        segment_name(name, i);
-        fds[i] = openat(folder_fd, name, O_RDONLY | O_CLOEXEC);
-        if (fds[i] >= 0 && result == 0)
-            result = segment_sequence(&sequences[i], folder, name, fds[i], error);
-    }
-    for (uint64_t done = 0; result == 0;) {
-        int next = -1;
-        for (int i = 0; i < SEGMENTS_MAX; i++) {
-            if (sequences[i] > done && (next < 0 || sequences[i] < sequences[next]))
-                next = i;
-        }
-        if (next < 0)
-            break;
-        done = sequences[next];
-        result = replay_segment(fds[next], done, buffer, take, context, stats, error);
-    }
-    free(buffer);
-    for (int i = 0; i < SEGMENTS_MAX; i++) {
-        if (fds[i] >= 0)
-            close(fds[i]);
-    }
-    return result;
-}
+/* ---- Life ---- */
 
 int journal_clear(int folder_fd)
 {
     static const segment_header nothing;
+    segment_header there;
     int result = 0;
     for (unsigned i = 0; i < SEGMENTS_MAX; i++) {
-        char name[32];
-        segment_name(name, i);
-        int fd = openat(folder_fd, name, O_WRONLY | O_CLOEXEC);
+        char name[SEGMENT_NAME_SIZE];
+        journal__segment_name(name, i);
+        int fd = openat(folder_fd, name, O_RDWR | O_CLOEXEC);
         if (fd < 0)
             continue;
+        if (pread(fd, &there, sizeof there, 0) == sizeof there &&
+            memcmp(&there, &nothing, sizeof there) == 0) {
+            close(fd);
+            continue;
+        }
         const struct iovec part = {(void *)(uintptr_t)&nothing, sizeof nothing};
         const int failed = write_all(fd, &part, 1, 0);
         if (failed != 0 || fdatasync(fd) != 0)
@@ -609,20 +535,65 @@ int journal_clear(int folder_fd)
     return result;
 }
 
-/* ---- Life ---- */
+/* 0: there is no such segment. */
+static uint64_t segment_on_disk(const ingest_journal *j, unsigned i)
+{
+    char name[SEGMENT_NAME_SIZE];
+    struct stat st;
+    journal__segment_name(name, i);
+    return fstatat(j->folder_fd, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+}
 
-int journal_open(ingest_journal **out, int folder_fd, scp_error *error)
+/* What it may grow to, and how large its segments are. */
+static void choose_size(ingest_journal *j, uint32_t most_mb)
+{
+    struct statvfs disk;
+    uint64_t available = UINT64_MAX;
+    if (fstatvfs(j->folder_fd, &disk) == 0)
+        available = (uint64_t)disk.f_bavail * disk.f_frsize;
+    for (unsigned i = 0; i < SEGMENTS_MAX && available != UINT64_MAX; i++)
+        available += segment_on_disk(j, i);
+    const bool small = most_mb < SMALL_MB || available < DISK_SHARE * (uint64_t)SEGMENT_NBYTES;
+    const uint64_t share = available / DISK_SHARE, wanted = (uint64_t)most_mb << 20;
+    j->segment_nbytes = small ? SEGMENT_SMALL : SEGMENT_NBYTES;
+    const uint64_t n = (wanted < share ? wanted : share) / j->segment_nbytes;
+    j->nmost = n < CYCLE ? CYCLE : n > SEGMENTS_MAX ? SEGMENTS_MAX : (uint32_t)n;
+}
+
+/* A journal that has grown is there from the first instance on; what is too much goes. */
+static void take_segments(ingest_journal *j)
+{
+    char name[SEGMENT_NAME_SIZE];
+    while (j->nsegments < j->nmost && segment_on_disk(j, j->nsegments) == j->segment_nbytes &&
+           make_segment(j, j->nsegments, &j->segments[j->nsegments]) == 0)
+        j->nsegments++;
+    for (unsigned i = j->nmost; i < SEGMENTS_MAX; i++) {
+        journal__segment_name(name, i);
+        unlinkat(j->folder_fd, name, 0);
+    }
+}
+
+static void destroy(ingest_journal *j)
+{
+    for (uint32_t i = 0; i < j->nsegments; i++) {
+        close(j->segments[i].fd);
+        close(j->segments[i].read_fd);
+    }
+    pthread_cond_destroy(&j->changed);
+    pthread_cond_destroy(&j->work);
+    pthread_mutex_destroy(&j->lock);
+    free(j);
+}
+
+int journal_open(ingest_journal **out, int folder_fd, uint32_t most_mb, scp_error *error)
 {
     *out = NULL;
     ingest_journal *j = calloc(1, sizeof *j);
     if (j == NULL)
         return scp_fail(error, "out of memory for the journal");
-    struct statvfs disk;
     j->folder_fd = folder_fd;
-    j->segment_nbytes = SEGMENT_NBYTES;
-    if (fstatvfs(folder_fd, &disk) == 0 &&
-        (uint64_t)disk.f_bavail * disk.f_frsize < 16 * (uint64_t)SEGMENT_NBYTES)
-        j->segment_nbytes = SEGMENT_SMALL;
+    choose_size(j, most_mb);
+    take_segments(j);
     j->last = &j->first;
     /* Never one that an earlier run used: its records may still stand in the segments. */
     struct timespec now;
@@ -630,13 +601,10 @@ int journal_open(ingest_journal **out, int folder_fd, scp_error *error)
     j->next_sequence = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->changed, NULL);
-    pthread_cond_init(&j->work, NULL);
+    steady_cond_init(&j->work);
     int rc = pthread_create(&j->thread, NULL, run_thread, j);
     if (rc != 0) {
-        pthread_cond_destroy(&j->changed);
-        pthread_cond_destroy(&j->work);
-        pthread_mutex_destroy(&j->lock);
-        free(j);
+        destroy(j);
         return scp_fail(error, "cannot start a thread: %s", strerror(rc));
     }
     *out = j;
@@ -660,10 +628,5 @@ void journal_close(ingest_journal *j)
                   LOG_T("effect", "the next start writes into the spool what is missing there"));
     else if (syncfs(j->folder_fd) != 0 || journal_clear(j->folder_fd) != 0)
         log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(errno)));
-    for (uint32_t i = 0; i < j->nsegments; i++)
-        close(j->segments[i].fd);
-    pthread_cond_destroy(&j->changed);
-    pthread_cond_destroy(&j->work);
-    pthread_mutex_destroy(&j->lock);
-    free(j);
+    destroy(j);
 }

@@ -4,10 +4,12 @@
  * all associations that wait together.
  *
  * A record is a whole Part 10 file. Segments are used in turn: a full one is free again when every
- * record's file was written (journal_release) and is durable (syncfs).
+ * record was released (its file was written, or it is needed no more) and a syncfs made that
+ * durable. Where there are segments enough, a record may stay in its segment and be read from
+ * there.
  *
  * Invariant: journal_write returned 0 only after the record reached the disk, and the record stays
- * until its file did. Threads: any.
+ * until it was released and its file reached the disk. Threads: any.
  */
 #ifndef INGEST_JOURNAL_H
 #define INGEST_JOURNAL_H
@@ -30,32 +32,52 @@ typedef struct ingest_journal ingest_journal;
 /* The hash that guards records and spool files. */
 uint64_t journal_hash(const void *bytes, size_t nbytes);
 
+typedef struct journal_record {
+    uint64_t number;
+    int64_t arrived_ns; /* since 1970: the time that its file gets */
+    uint8_t *bytes;
+    size_t nbytes;
+    uint64_t payload_hash; /* to write it: the journal_hash of what follows the seal */
+} journal_record;
+
 typedef struct journal_replay_stats {
     uint64_t records;
     uint64_t torn_segments; /* those whose last record was cut off */
 } journal_replay_stats;
 
-/* Hands every whole record of the folder's segments over, in their order. take returns 0, or -1
-   with the error to stop. */
-int journal_replay(const char *folder, int folder_fd,
-                   int (*take)(void *context, uint64_t number, const uint8_t *bytes, size_t nbytes,
-                               scp_error *error),
-                   void *context, journal_replay_stats *stats, scp_error *error);
+/* 0, or -1 with the error to stop. */
+typedef int (*journal_taker)(void *context, const journal_record *record, scp_error *error);
+/* Hands every whole record of the folder's segments over, in their order. */
+int journal_replay(const char *folder, int folder_fd, journal_taker take, void *context,
+                   journal_replay_stats *stats, scp_error *error);
 /* Empties the segments: what they held must be durable. 0 or errno. */
 int journal_clear(int folder_fd);
 
-/* folder_fd: the spool's folder, which holds the segments and, on the same disk, the files. */
-int journal_open(ingest_journal **out, int folder_fd, scp_error *error);
+/* folder_fd: the spool's folder, which holds the segments and, on the same disk, the files.
+   most_mb: what the journal may grow to (three segments at the least); it does where much comes. */
+int journal_open(ingest_journal **out, int folder_fd, uint32_t most_mb, scp_error *error);
 /* Makes the files durable and empties the segments; where a record was not released, or its file
    may not have reached the disk, they stay for the next replay. */
 void journal_close(ingest_journal *journal);
-/* 0, or an errno value: then the record may or may not come back at a replay. bytes are a
-   journal_buffer's, from its beginning; payload_hash is the journal_hash of what follows the seal.
-   *held_in, a segment, holds the record until it is released. */
-int journal_write(ingest_journal *journal, uint64_t number, uint8_t *bytes, size_t nbytes,
-                  uint64_t payload_hash, unsigned *held_in);
-/* The file of a record in that segment was written. */
-void journal_release(ingest_journal *journal, unsigned held_in);
+
+/* Where a record is, until it is released. */
+typedef struct journal_place {
+    unsigned segment;
+    uint64_t sequence, at;
+    bool may_stay; /* for minutes: there are segments enough. Else its file is to be written now */
+} journal_place;
+
+/* 0, or an errno value: then the record may or may not come back at a replay. Its bytes are a
+   journal_buffer's, from its beginning. */
+int journal_write(ingest_journal *journal, const journal_record *record, journal_place *place);
+/* Reads a record that was not released into a buffer of JOURNAL_RECORD_MAX. 0, or EIO: it is not
+   what was written. */
+int journal_read(ingest_journal *journal, const journal_place *place, uint64_t number,
+                 uint8_t *buffer, size_t *nbytes);
+/* It will be read soon. */
+void journal_read_ahead(ingest_journal *journal, const journal_place *place, uint64_t nbytes);
+/* The record is needed no more: its file was written, for one. */
+void journal_release(ingest_journal *journal, const journal_place *place);
 /* Files cannot be written (or can again): nobody then waits for a segment to become free. */
 void journal_note_files(ingest_journal *journal, bool failing);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ingest_pack.h - one series of the spool on its way into the study's folder: what is there of it
- * (ingest_pack_plan.c), its new .dcbs file (ingest_pack_write.c), and the thread that does so for
- * one series after another (ingest_packer.c).
+ * (ingest_pack_plan.c, ingest_pack_read.c), its new .dcbs file (ingest_pack_write.c), and the
+ * thread that does so for one series after another (ingest_packer.c).
  *
  * Invariant: until ingest__switch_write nothing has changed but the staging folder.
  */
@@ -11,6 +11,7 @@
 
 #include "ingest_switch.h"
 #include "pack_slice.h"
+#include "part10_file.h"
 
 #define PACK_NAME_SIZE 17 /* a hash */
 
@@ -59,6 +60,26 @@ typedef struct pack_job {
 } pack_job;
 
 bool ingest__stopping(scp_ingest *ingest);
+
+/* ---- ingest_pack_read.c ---- */
+
+/* An instance of the spool: in its file, or in memory as the journal has it. */
+typedef struct pack_source {
+    scp_ingest *ingest;
+    char path[INGEST_PATH_SIZE];
+    uint8_t *buffer; /* NULL: the file has it */
+    size_t nbytes;   /* in the buffer */
+    int64_t mtime_ns;
+} pack_source;
+
+/* Finds it. Close it in any case. Whether a file is whole is not looked at. */
+ingest_file_state ingest__spooled_open(pack_source *out, scp_ingest *ingest, uint64_t number);
+/* Is it what was written? The time is known after this. */
+ingest_file_state ingest__spooled_check(pack_source *source);
+part10_result ingest__spooled_read(part10_file *out, const pack_source *source, scp_error *error);
+/* The source must outlive the series. */
+dcb_status ingest__spooled_series(dcb_series **out, const pack_source *source);
+void ingest__spooled_close(pack_source *source);
 
 /* ---- ingest_pack_plan.c ---- */
 

@@ -10,7 +10,6 @@
 
 #include "log.h"
 #include "pack_same.h"
-#include "part10_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -122,11 +121,11 @@ static void keep(pack_candidate *c, const char *why)
 }
 
 /* Its SOP Instance UID is there in any case: it was taken in. */
-static void read_uid(pack_candidate *c, const char *path)
+static void read_uid(pack_candidate *c, const pack_source *from)
 {
     dcb_series *series = NULL;
     dcb_frame_info info;
-    if (dcb_series_open(&series, path, NULL, NULL) == DCB_OK &&
+    if (ingest__spooled_series(&series, from) == DCB_OK &&
         dcb_series_frame_info(&info, series, 0, NULL) == DCB_OK)
         snprintf(c->sop_instance_uid, UL_UID_SIZE, "%s", info.sop_instance_uid);
     else
@@ -134,27 +133,15 @@ static void read_uid(pack_candidate *c, const char *path)
     dcb_series_release(series);
 }
 
-static void read_spooled(pack_job *job, const ingest_spooled *file)
+static void read_candidate(pack_candidate *c, const pack_source *from)
 {
-    char path[INGEST_PATH_SIZE];
-    file_stamp stamp;
     part10_file source = {.bytes = NULL};
     dcb_dataset *elements = NULL;
-    pack_candidate *c = &job->candidates[job->ncandidates++];
-    *c = (pack_candidate){.in_spool = true, .number = file->number, .nbytes = file->nbytes};
-    ingest__path(path, job->ingest, file->number, ".dcm");
-    if (ingest__check_file(path, &stamp) != INGEST_WHOLE) {
-        log_event(LOG_ERROR, "pack.damaged", LOG_T("path", path),
-                  LOG_T("effect", "the file is not what was written: it stays where it is"));
-        c->fate = FATE_LEAVE;
-        return;
-    }
-    c->mtime_ns = stamp.mtime_ns;
-    read_uid(c, path);
+    scp_error why = SCP_ERROR_INIT;
+    read_uid(c, from);
     if (c->fate == FATE_LEAVE)
         return;
-    scp_error why = SCP_ERROR_INIT;
-    if (part10_file_read(&source, path, &why) != PART10_OK ||
+    if (ingest__spooled_read(&source, from, &why) != PART10_OK ||
         (elements = part10_file_elements(&source, &why)) == NULL) {
         keep(c, why.message);
     } else {
@@ -163,6 +150,23 @@ static void read_spooled(pack_job *job, const ingest_spooled *file)
     }
     dcb_dataset_close(elements);
     part10_file_close(&source);
+}
+
+static void read_spooled(pack_job *job, const ingest_spooled *file)
+{
+    pack_source from;
+    pack_candidate *c = &job->candidates[job->ncandidates++];
+    *c = (pack_candidate){.in_spool = true, .number = file->number, .nbytes = file->nbytes};
+    if (ingest__spooled_open(&from, job->ingest, file->number) == INGEST_WHOLE &&
+        ingest__spooled_check(&from) == INGEST_WHOLE) {
+        c->mtime_ns = from.mtime_ns;
+        read_candidate(c, &from);
+    } else {
+        log_event(LOG_ERROR, "pack.damaged", LOG_T("path", from.path),
+                  LOG_T("effect", "the file is not what was written: it stays where it is"));
+        c->fate = FATE_LEAVE;
+    }
+    ingest__spooled_close(&from);
 }
 
 /* ---- One UID, several instances -------------------------------------------------------------- */
@@ -183,15 +187,16 @@ static int compare_uids(const void *left, const void *right)
 static bool has_same_content(const pack_job *job, const pack_candidate *old,
                              const pack_candidate *spooled)
 {
-    char path[INGEST_PATH_SIZE];
-    part10_file source;
+    pack_source from;
+    part10_file source = {.bytes = NULL};
     if (old->in_spool || !spooled->in_spool || old->content == 0 ||
         old->content != spooled->content)
         return false;
-    ingest__path(path, job->ingest, spooled->number, ".dcm");
-    const bool same = part10_file_read(&source, path, NULL) == PART10_OK &&
+    const bool same = ingest__spooled_open(&from, job->ingest, spooled->number) == INGEST_WHOLE &&
+                      ingest__spooled_read(&source, &from, NULL) == PART10_OK &&
                       pack_holds(job->olds[old->old].series, old->frame, &source);
     part10_file_close(&source);
+    ingest__spooled_close(&from);
     return same;
 }
 

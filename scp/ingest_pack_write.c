@@ -9,7 +9,6 @@
 
 #include "log.h"
 #include "pack_same.h"
-#include "part10_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,14 +66,14 @@ static int add_old(pack_job *job, dcb_writer *writer, const pack_candidate *c)
 /* What the writer refuses is kept. */
 static int add_spooled(pack_job *job, dcb_writer *writer, pack_candidate *c)
 {
-    char path[INGEST_PATH_SIZE];
-    part10_file source;
+    pack_source from;
+    part10_file source = {.bytes = NULL};
     scp_error why = SCP_ERROR_INIT;
     dcb_error cause = DCB_ERROR_INIT;
     dcb_status status = DCB_ERR_UNSUPPORTED;
-    ingest__path(path, job->ingest, c->number, ".dcm");
-    bool good =
-        part10_file_read(&source, path, &why) == PART10_OK && part10_file_decode(&source, &why);
+    const bool found = ingest__spooled_open(&from, job->ingest, c->number) == INGEST_WHOLE;
+    bool good = found && ingest__spooled_read(&source, &from, &why) == PART10_OK &&
+                part10_file_decode(&source, &why);
     if (good) {
         dcb_writer_instance instance = DCB_WRITER_INSTANCE_INIT;
         instance.dataset = source.dataset;
@@ -87,6 +86,9 @@ static int add_spooled(pack_job *job, dcb_writer *writer, pack_candidate *c)
         scp_fail(&why, "%s", cause.message);
     }
     part10_file_close(&source);
+    ingest__spooled_close(&from);
+    if (!found)
+        return fail_path(job, "read", from.path, EIO);
     if (is_fatal(status))
         return scp_fail(&job->error, "%s", cause.message);
     if (!good) {
@@ -272,14 +274,17 @@ static int finish_staged(pack_job *job, int cause, const char *staged, const cha
     return ingest__switch_place(&job->changes, staged, final) ? 0 : no_memory(job);
 }
 
-/* The same bytes under another name, on the disk: the spool's file may be in the journal only. */
+/* The same bytes under another name, on the disk: the spool's file may not be there yet. */
 static int stage_spooled(pack_job *job, const pack_candidate *c, const char *suffix)
 {
     char staged[96], final[96], from[INGEST_PATH_SIZE], to[INGEST_PATH_SIZE];
     choose_name(staged, final, job, c->number, suffix);
     ingest__path(from, job->ingest, c->number, ".dcm");
     ingest__staged_path(to, job->ingest, staged);
-    int cause = link(from, to) == 0 ? 0 : errno;
+    int cause = ingest__make_file(job->ingest, c->number);
+    if (cause != 0)
+        return fail_path(job, "write", from, cause);
+    cause = link(from, to) == 0 ? 0 : errno;
     if (cause != 0) /* a file system without links */
         cause = pack_copy(from, to);
     return finish_staged(job, cause, staged, final, to);
@@ -300,7 +305,8 @@ static int stage_slice(pack_job *job, const pack_candidate *c)
     choose_name(staged, final, job, job->changes.id, suffix);
     ingest__staged_path(to, job->ingest, staged);
     const uint8_t *bytes = dcb_frame_part10(frame, &nbytes);
-    const int cause = ingest__write_file(job->ingest, to, bytes, nbytes, &stamp);
+    const ingest_content content = {bytes, nbytes, 0, true};
+    const int cause = ingest__write_file(job->ingest, to, &content, &stamp);
     dcb_frame_release(frame);
     return finish_staged(job, cause, staged, final, to);
 }

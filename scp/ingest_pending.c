@@ -3,7 +3,8 @@
  * ingest_pending.c - instances on their way into the index: who else has this SOP Instance UID, and
  * the thread that writes files and, in batches, the index.
  *
- * A file that the journal holds is written after its answer, so that no sender waits for it.
+ * A file that the journal holds is written after its answer, so that no sender waits for it; where
+ * the journal is large enough, not even then (ingest_unwritten.c).
  *
  * Invariant: of two instances with one UID the later waits until the earlier has its file or is
  * gone, so no duplicate slips through between them. An acknowledged instance leaves the list only
@@ -21,12 +22,12 @@
 #include <string.h>
 #include <time.h>
 
-#define BATCH_MAX     256 /* entries of one transaction */
-#define LINGER_MS     20  /* a batch gathers so long, unless somebody waits for it */
-#define ROUND_MS      2   /* files gather so long: waking for each would delay its answer */
-#define UNWRITTEN_MAX 64  /* instances that only the journal has; each takes memory */
-#define RETRY_NS      100000000L
-#define SETTLE_MS     5000 /* how long a query waits where writing fails */
+#define BATCH_MAX 256 /* entries of one transaction */
+#define LINGER_MS 20  /* a batch gathers so long, unless somebody waits for it */
+#define ROUND_MS  2   /* files gather so long: waking for each would delay its answer */
+#define HELD_MAX  64  /* instances that wait in memory for their files */
+#define RETRY_NS  100000000L
+#define SETTLE_MS 5000 /* how long a query waits where writing fails */
 
 /* ---- The list; the lock is held ---- */
 
@@ -100,15 +101,15 @@ int ingest__reserve(scp_ingest *ingest, uint64_t nbytes)
 {
     int result = 0;
     pthread_mutex_lock(&ingest->lock);
-    while (ingest->nunwritten >= UNWRITTEN_MAX && !ingest->failing)
+    while (ingest->nheld >= HELD_MAX && !ingest->failing)
         pthread_cond_wait(&ingest->changed, &ingest->lock);
     if (ingest->failing)
         result = EIO; /* what was acknowledged comes first */
-    else if (!ingest__has_room(ingest, ingest->unwritten_bytes + nbytes))
+    else if (!ingest__has_room(ingest, ingest->journal_only + nbytes))
         result = ENOSPC;
     if (result == 0) {
-        ingest->nunwritten++;
-        ingest->unwritten_bytes += nbytes;
+        ingest->nheld++;
+        ingest->journal_only += nbytes;
     }
     pthread_mutex_unlock(&ingest->lock);
     return result;
@@ -117,8 +118,8 @@ int ingest__reserve(scp_ingest *ingest, uint64_t nbytes)
 /* The lock is held. */
 static void unreserve(scp_ingest *ingest, uint64_t nbytes)
 {
-    ingest->nunwritten--;
-    ingest->unwritten_bytes -= nbytes;
+    ingest->nheld--;
+    ingest->journal_only -= nbytes;
     pthread_cond_broadcast(&ingest->changed);
 }
 
@@ -126,6 +127,21 @@ void ingest__unreserve(scp_ingest *ingest, uint64_t nbytes)
 {
     pthread_mutex_lock(&ingest->lock);
     unreserve(ingest, nbytes);
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+void ingest__reserve_disk_only(scp_ingest *ingest)
+{
+    pthread_mutex_lock(&ingest->lock);
+    ingest->nheld--;
+    pthread_cond_broadcast(&ingest->changed);
+    pthread_mutex_unlock(&ingest->lock);
+}
+
+void ingest__release_room(scp_ingest *ingest, uint64_t nbytes)
+{
+    pthread_mutex_lock(&ingest->lock);
+    ingest->journal_only -= nbytes;
     pthread_mutex_unlock(&ingest->lock);
 }
 
@@ -204,11 +220,11 @@ int ingest__find(ingest_place *out, scp_ingest *ingest, const char *uid, const c
 
 static int write_file(scp_ingest *ingest, ingest_pending *entry, scp_error *error)
 {
-    const int cause =
-        ingest__write_file(ingest, entry->path, entry->bytes, (size_t)entry->nbytes, &entry->stamp);
+    const ingest_content content = {entry->bytes, (size_t)entry->nbytes, entry->arrived_ns, false};
+    const int cause = ingest__write_file(ingest, entry->path, &content, &entry->stamp);
     if (cause != 0)
         return scp_fail(error, "cannot write %s: %s", entry->path, strerror(cause));
-    journal_release(ingest->journal, entry->segment);
+    journal_release(ingest->journal, &entry->place);
     ingest__give_buffer(ingest, entry->bytes);
     entry->bytes = NULL;
     const ingest_spooled file = {entry->number, entry->nbytes};
@@ -286,20 +302,45 @@ static void note_result(scp_ingest *ingest, bool failed, const scp_error *error)
     ingest->failing = failed;
 }
 
+/* Nothing has arrived: time for a file of what waited long in the journal, or when the node stops
+   for all of them. The lock is held, and let go meanwhile. False: it stops, and there is none. */
+static bool write_or_wait(scp_ingest *ingest)
+{
+    scp_error error = SCP_ERROR_INIT;
+    const int64_t due_ms = ingest__unwritten_due(ingest);
+    if (ingest->stopping ? due_ms != INT64_MAX : due_ms <= steady_clock_ms()) {
+        pthread_mutex_unlock(&ingest->lock);
+        const bool failed = ingest__write_oldest(ingest, &error) != 0;
+        if (failed)
+            nanosleep(&(struct timespec){0, RETRY_NS}, NULL);
+        pthread_mutex_lock(&ingest->lock);
+        note_result(ingest, failed, &error);
+        return true;
+    }
+    if (ingest->failing)
+        note_result(ingest, false, &error); /* what failed needs no file any more */
+    if (ingest->stopping)
+        return false;
+    if (due_ms != INT64_MAX)
+        steady_cond_wait(&ingest->changed, &ingest->lock, due_ms);
+    else
+        pthread_cond_wait(&ingest->changed, &ingest->lock);
+    return true;
+}
+
 static void *index_arrivals(void *context)
 {
     scp_ingest *ingest = context;
     ingest_pending *batch[BATCH_MAX];
     pthread_mutex_lock(&ingest->lock);
     for (;;) {
-        if (ingest->nacknowledged == ingest->nindexed) {
-            if (ingest->stopping)
-                break;
-            pthread_cond_wait(&ingest->changed, &ingest->lock);
-            continue;
-        }
         if (ingest->failing && ingest->stopping)
             break; /* the next start does it */
+        if (ingest->nacknowledged == ingest->nindexed) {
+            if (!write_or_wait(ingest))
+                break;
+            continue;
+        }
         scp_error error = SCP_ERROR_INIT;
         bool failed = linger(ingest, &error) != 0;
         const uint32_t n = gather(ingest, batch);

@@ -2,8 +2,9 @@
 /*
  * ingest_private.h - what the files of the ingest share: ingest.c (life, replay), ingest_instance.c
  * (one instance from its first byte to its answer), ingest_file.c (files of the spool),
- * ingest_pending.c (duplicates, and the thread that writes files and index), ingest_backlog.c (what
- * waits to be packed), ingest_packer.c (the thread that packs).
+ * ingest_pending.c (duplicates, and the thread that writes files and index), ingest_unwritten.c
+ * (what stays in the journal), ingest_backlog.c (what waits to be packed), ingest_packer.c (the
+ * thread that packs).
  */
 #ifndef INGEST_PRIVATE_H
 #define INGEST_PRIVATE_H
@@ -70,9 +71,21 @@ typedef struct ingest_pending {
     char *path;
     file_stamp stamp;
     index_record *record;
-    uint8_t *bytes;   /* a journal_buffer: the file, while only the journal has it; else NULL */
-    unsigned segment; /* of the journal, that holds it */
+    int64_t arrived_ns;
+    uint8_t *bytes;      /* a journal_buffer: the file, which is to be written at once; else NULL */
+    journal_place place; /* while it has bytes */
 } ingest_pending;
+
+/* Instances that stay in the journal, by number and in the order of arrival. */
+typedef struct ingest_unwritten ingest_unwritten;
+#define UNWRITTEN_BUCKETS 4096u
+typedef struct ingest_unwritten_table {
+    pthread_mutex_t lock;   /* all below */
+    pthread_cond_t changed; /* a claim ended */
+    ingest_unwritten *buckets[UNWRITTEN_BUCKETS];
+    ingest_unwritten *oldest, *newest;
+    int64_t wait_ms; /* after so long the file is written, where nobody asked for it */
+} ingest_unwritten_table;
 
 struct scp_ingest {
     const scp_options *options;
@@ -87,6 +100,8 @@ struct scp_ingest {
     uint8_t *buffers[BUFFERS_KEPT]; /* journal_buffers that nobody uses: their memory is there */
     uint32_t nbuffers;
 
+    ingest_unwritten_table unwritten;
+    series_maker maker; /* makes their files for who wants to open one */
     ingest_backlog backlog;
     ingest_retired retired; /* the packer's */
 
@@ -94,9 +109,10 @@ struct scp_ingest {
     pthread_cond_t changed;
     ingest_pending *pending; /* in the order of arrival */
     uint64_t nacknowledged, nindexed;
-    uint64_t nunwritten, unwritten_bytes; /* instances that only the journal has, or soon will */
-    uint32_t nwaiting;                    /* threads that wait for files or the index */
-    bool failing; /* files or index cannot be written: the last try failed */
+    uint64_t nheld;        /* instances in memory, until their files are written */
+    uint64_t journal_only; /* bytes of these, and of those that stay in the journal */
+    uint32_t nwaiting;     /* threads that wait for files or the index */
+    bool failing;          /* files or index cannot be written: the last try failed */
     bool stopping, has_thread;
     pthread_t thread;
 };
@@ -113,17 +129,25 @@ int ingest__make_folder(const scp_ingest *ingest, uint64_t number);
 file_stamp ingest__stamp_of(const struct stat *st);
 /* To where the file stands. 0 or errno. */
 int ingest__write_all(int fd, const uint8_t *bytes, size_t nbytes);
+typedef struct ingest_content {
+    const uint8_t *bytes;
+    size_t nbytes;
+    int64_t arrived_ns; /* the file's time; 0: now */
+    bool cached;        /* it is read soon: through the system's cache */
+} ingest_content;
 /* A whole file; *stamp is its. 0 or errno, and then nothing of it is left. */
-int ingest__write_file(const scp_ingest *ingest, const char *path, const uint8_t *bytes,
-                       size_t nbytes, file_stamp *stamp);
+int ingest__write_file(const scp_ingest *ingest, const char *path, const ingest_content *content,
+                       file_stamp *stamp);
+/* Sets the file's time; 0 or errno. */
+int ingest__set_time(const char *path, int64_t arrived_ns);
 /* Renames a finished .part and makes file and name durable where that is asked for. */
 int ingest__settle_file(const scp_ingest *ingest, int fd, const char *part, const char *path,
                         file_stamp *stamp);
 typedef enum ingest_file_state { INGEST_WHOLE, INGEST_TORN, INGEST_UNREADABLE } ingest_file_state;
 /* Checks the file against its preamble; the stamp too. */
 ingest_file_state ingest__check_file(const char *path, file_stamp *stamp);
-/* The file will be read soon: so that nobody waits for the disk then. */
-void ingest__read_ahead(const scp_ingest *ingest, uint64_t number);
+/* The instance will be read soon: so that nobody waits for the disk then. */
+void ingest__read_ahead(scp_ingest *ingest, uint64_t number);
 /* False where less than the reserve, beside nbytes, is free. */
 bool ingest__has_room(const scp_ingest *ingest, uint64_t nbytes);
 
@@ -148,6 +172,10 @@ void ingest__leave(scp_ingest *ingest, ingest_pending *entry);
 int ingest__reserve(scp_ingest *ingest, uint64_t nbytes);
 /* Gives the room back: the instance was not kept. */
 void ingest__unreserve(scp_ingest *ingest, uint64_t nbytes);
+/* The instance stays in the journal: it needs room on the disk, and none in memory. */
+void ingest__reserve_disk_only(scp_ingest *ingest);
+/* The file of such a one was written, or will not be. */
+void ingest__release_room(scp_ingest *ingest, uint64_t nbytes);
 /* It is durable: the index thread has the entry from now on, and then the packer. */
 void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry);
 
@@ -160,6 +188,28 @@ typedef struct ingest_place {
 /* Looks among the acknowledged and in the index; 0 or -1. */
 int ingest__find(ingest_place *out, scp_ingest *ingest, const char *sop_instance_uid,
                  const char *series_uid, scp_error *error);
+
+/* ---- ingest_unwritten.c ---- */
+
+void ingest__unwritten_init(ingest_unwritten_table *table);
+/* What is in it stays in the journal. */
+void ingest__unwritten_free(ingest_unwritten_table *table);
+/* From now on the record is read at its place, which may_stay. False: out of memory. */
+bool ingest__unwritten_add(scp_ingest *ingest, const journal_record *record,
+                           const journal_place *place);
+/* Reads its file's bytes into a buffer of JOURNAL_RECORD_MAX. 0, ENOENT where it does not stay in
+   the journal (any more), or EIO: it is not what was written. */
+int ingest__unwritten_read(scp_ingest *ingest, uint64_t number, uint8_t *buffer, size_t *nbytes,
+                           int64_t *arrived_ns);
+/* False where it does not stay in the journal. */
+bool ingest__unwritten_read_ahead(scp_ingest *ingest, uint64_t number);
+/* It was packed: its file will not be written. */
+void ingest__unwritten_drop(scp_ingest *ingest, uint64_t number);
+/* Writes its file, if it stays in the journal. 0 or errno. */
+int ingest__make_file(scp_ingest *ingest, uint64_t number);
+/* When the file of the oldest is to be written, by the steady clock; INT64_MAX: there is none. */
+int64_t ingest__unwritten_due(scp_ingest *ingest);
+int ingest__write_oldest(scp_ingest *ingest, scp_error *error);
 
 /* ---- ingest_backlog.c ---- */
 

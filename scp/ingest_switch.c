@@ -155,7 +155,8 @@ int ingest__switch_write(scp_ingest *ingest, const ingest_switch *s, scp_error *
     note_name(name, s->id, "");
     note_name(part, s->id, ".part");
     snprintf(path, sizeof path, "%s/%s", ingest->folder, part);
-    int cause = ingest__write_file(ingest, path, (const uint8_t *)text, nbytes, &stamp);
+    const ingest_content content = {(const uint8_t *)text, nbytes, 0, true};
+    int cause = ingest__write_file(ingest, path, &content, &stamp);
     free(text);
     int fd = cause == 0 ? openat(ingest->folder_fd, part, O_RDONLY | O_CLOEXEC) : -1;
     if (cause == 0 && (fd < 0 || fsync(fd) != 0))
@@ -349,9 +350,12 @@ static int switch_index(scp_ingest *ingest, const ingest_switch *s, char *const 
     return result;
 }
 
-static int unlink_all(scp_ingest *ingest, char *const *gone, scp_error *error)
+static int unlink_all(scp_ingest *ingest, const ingest_switch *s, char *const *gone,
+                      scp_error *error)
 {
     int result = 0;
+    for (size_t i = 0; i < s->ndrops; i++)
+        ingest__unwritten_drop(ingest, s->drops[i]);
     for (size_t i = 0; gone[i] != NULL; i++) {
         if (unlink(gone[i]) != 0 && errno != ENOENT && result == 0)
             result = scp_fail(error, "cannot remove %s: %s", gone[i], strerror(errno));
@@ -376,7 +380,7 @@ int ingest__switch_apply(scp_ingest *ingest, const ingest_switch *s, scp_error *
     if (result == 0)
         result = switch_index(ingest, s, gone, error);
     if (result == 0)
-        result = unlink_all(ingest, gone, error);
+        result = unlink_all(ingest, s, gone, error);
     for (size_t i = 0; gone[i] != NULL; i++)
         free(gone[i]);
     free(gone);

@@ -152,6 +152,8 @@ const option_row OPTION_ROWS[] = {
      "success after the instance is on the disk (fsync), or before (async)"},
     {"store_reserve_mb", NUMBER(store_reserve_mb, 0, 1048576), "512", NO_FLAG, 0,
      "mebibytes of the store's disk that stay free"},
+    {"store_journal_mb", NUMBER(store_journal_mb, 12, 2560), "2560", NO_FLAG, 0,
+     "mebibytes of the store's disk that the journal may grow to"},
     {"store_duplicates", WORD(store_duplicates, DUPLICATES), "keep-first", NO_FLAG, 0,
      "another instance with a known UID: keep-first, replace or reject"},
     {"pack_after_s", NUMBER(pack_after_s, 0, 86400), "30", NO_FLAG, 0,

@@ -125,6 +125,7 @@ typedef struct scp_options {
     char *store; /* absolute; the folder that takes instances in, within an archive; NULL: none */
     store_durability durability;
     uint32_t store_reserve_mb; /* free on the store's disk: with less nothing is taken */
+    uint32_t store_journal_mb; /* what the journal may grow to */
     store_duplicates store_duplicates;
     uint32_t pack_after_s; /* without an arrival: then a series is packed; 0: only on demand */
     bool store_unknown_sop_classes;

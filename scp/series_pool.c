@@ -44,6 +44,8 @@ struct series_pool {
     pool_entry *newest, *oldest;
     uint32_t bucket_mask;
     pool_entry **buckets;
+    pthread_rwlock_t makers_lock;
+    series_maker *makers;
 };
 
 static dcb_status fail(dcb_error *error, dcb_status status, const char *format, ...)
@@ -176,7 +178,12 @@ dcb_status series_pool_get(dcb_series **out, series_pool *pool, const char *path
 {
     *out = NULL;
     struct stat st;
-    if (stat(path, &st) != 0) {
+    int missing = stat(path, &st);
+    if (missing != 0 && errno == ENOENT) {
+        series_pool_make(pool, path);
+        missing = stat(path, &st);
+    }
+    if (missing != 0) {
         int cause = errno;
         series_pool_forget(pool, path);
         return fail(error, DCB_ERR_IO, "the file cannot be opened: %s", strerror(cause));
@@ -231,6 +238,35 @@ void series_pool_forget(series_pool *pool, const char *path)
         free_entry(entry);
 }
 
+/* ---- Files that are not there yet ---- */
+
+void series_pool_add_maker(series_pool *pool, series_maker *maker)
+{
+    pthread_rwlock_wrlock(&pool->makers_lock);
+    maker->next = pool->makers;
+    pool->makers = maker;
+    pthread_rwlock_unlock(&pool->makers_lock);
+}
+
+void series_pool_remove_maker(series_pool *pool, const series_maker *maker)
+{
+    pthread_rwlock_wrlock(&pool->makers_lock);
+    series_maker **link = &pool->makers;
+    while (*link != NULL && *link != maker)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = maker->next;
+    pthread_rwlock_unlock(&pool->makers_lock);
+}
+
+void series_pool_make(series_pool *pool, const char *path)
+{
+    pthread_rwlock_rdlock(&pool->makers_lock);
+    for (const series_maker *maker = pool->makers; maker != NULL; maker = maker->next)
+        maker->make(maker->context, path);
+    pthread_rwlock_unlock(&pool->makers_lock);
+}
+
 /* ---- The pool ---- */
 
 dcb_status series_pool_create(series_pool **out, uint32_t capacity,
@@ -254,6 +290,7 @@ dcb_status series_pool_create(series_pool **out, uint32_t capacity,
     pool->bucket_mask = nbuckets - 1;
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->opened, NULL);
+    pthread_rwlock_init(&pool->makers_lock, NULL);
     *out = pool;
     return DCB_OK;
 }
@@ -270,6 +307,7 @@ void series_pool_close(series_pool *pool)
         }
     }
     pthread_cond_destroy(&pool->opened);
+    pthread_rwlock_destroy(&pool->makers_lock);
     pthread_mutex_destroy(&pool->lock);
     free(pool->buckets);
     free(pool);

@@ -98,7 +98,7 @@ class Bench:
         try:
             if kind == "fsync":  # makes the journal's files, once in the life of a store
                 self.send(server, [[self.source / str(self.nstudies)]], True, self.ninstances)
-                time.sleep(1)
+                time.sleep(3)
             os.sync()
             rate = self.send(server, self.shares(nsenders), nodelay, count)
         except RuntimeError as failure:

@@ -283,6 +283,8 @@ class Store(StoreTest):
 class Crash(StoreTest):
     """SIGKILL in the middle of parallel senders, again and again on the same spool."""
 
+    nrestored = 0
+
     def start(self):
         self.state = self.folder / "state"
         process = subprocess.Popen(
@@ -321,14 +323,25 @@ class Crash(StoreTest):
         process.send_signal(how)
         outputs = [s.communicate()[0] for s in senders]
         self.end(process, reader)
+        for line in log:
+            restored = re.search(r"spool.opened .*\brestored=(\d+)", line)
+            self.nrestored += int(restored[1]) if restored else 0
         known = {made[path]: raw_dataset(path) for path in acknowledged(outputs)}
         shutil.rmtree(self.folder / f"r{number}")
         return process.returncode, known, log
+
+    def grow_journal(self):
+        """As many large bursts would have it: instances may stay in it."""
+        for i in range(12):
+            with open(self.archive / f".dcbscp-spool/journal-{i}", "ab") as segment:
+                segment.truncate(64 << 20)
 
     def test_sigkill_loses_nothing_acknowledged(self):
         rng = random.Random(1)
         expected = {}
         for number in range(ROUNDS):
+            if number == ROUNDS // 3:
+                self.grow_journal()
             # Now and then one that has a file of its own.
             rows = [800 if rng.random() < 0.1 else rng.choice((8, 40, 200)) for _ in range(3)]
             _, known, _ = self.send_and_end(number, signal.SIGKILL, rows,
@@ -337,6 +350,8 @@ class Crash(StoreTest):
             if number % 10 == 9 or number == ROUNDS - 1:
                 self.check(expected)
         self.assertGreater(len(expected), ROUNDS)  # else nothing was proved
+        if shutil.disk_usage(self.archive).free > 16 << 30:
+            self.assertGreater(self.nrestored, ROUNDS)  # from the journal
 
     def test_sigterm_among_stores(self):
         """It stops by itself, with 0, and what was acknowledged is there."""

@@ -2,8 +2,7 @@
 #include "dimse_status.h"
 #include "fail_disk.h"
 #include "index_file.h"
-#include "ingest_private.h"
-#include "log.h"
+#include "ingest_fixture.h"
 #include "temp_dir.h"
 
 #include <dirent.h>
@@ -30,49 +29,28 @@
 
 #define PIECE 100000 /* a PDV's worth */
 
-typedef struct fixture {
-    char *store, *state;
-    scp_options options;
-    scp_index *index;
-    series_pool *series;
-    scp_ingest *ingest;
-} fixture;
-
-static void start(fixture *f)
-{
-    scp_error error = SCP_ERROR_INIT;
-    if (index_open(&f->index, f->state, &error) != 0 ||
-        ingest_open(&f->ingest, &f->options, f->index, f->series, &error) != 0)
-        fail_msg("%s", error.message);
-}
-
-static void stop(fixture *f)
-{
-    ingest_close(f->ingest);
-    index_close(f->index);
-}
+typedef ingest_fixture fixture;
 
 static int setup(void **state)
 {
-    fixture *f = calloc(1, sizeof *f);
-    log_configure(LOG_ERROR, LOG_TEXT);
-    f->store = temp_dir_create();
-    f->state = temp_dir_create();
-    f->options.store = f->store;
-    assert_int_equal(series_pool_create(&f->series, 8, NULL, NULL), DCB_OK);
-    start(f);
+    *state = ingest_fixture_create(DURABILITY_FSYNC);
+    return 0;
+}
+
+/* Instances of the journal may stay there. */
+static int setup_grown(void **state)
+{
+    ingest_fixture *f = ingest_fixture_create(DURABILITY_FSYNC);
+    ingest_fixture_stop(f);
+    ingest_fixture_grow_journal(f);
+    ingest_fixture_start(f);
     *state = f;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    fixture *f = *state;
-    stop(f);
-    series_pool_close(f->series);
-    temp_dir_remove(f->store);
-    temp_dir_remove(f->state);
-    free(f);
+    ingest_fixture_free(*state);
     return 0;
 }
 
@@ -179,25 +157,8 @@ static void check_holds(fixture *f, const data *d)
 
 static size_t count_spool(const fixture *f, const char *suffix)
 {
-    char folder[4200];
-    size_t n = 0;
     ingest_settle(f->ingest); /* files come after their answers */
-    snprintf(folder, sizeof folder, "%s/%s/000000", f->store, INGEST_FOLDER);
-    DIR *dir = opendir(folder);
-    for (const struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;) {
-        const size_t length = strlen(e->d_name), tail = strlen(suffix);
-        n += length > tail && strcmp(e->d_name + length - tail, suffix) == 0;
-    }
-    if (dir != NULL)
-        closedir(dir);
-    return n;
-}
-
-static char *spool_path(const fixture *f, const char *name)
-{
-    char *folder = path_join(f->store, INGEST_FOLDER), *path = path_join(folder, name);
-    free(folder);
-    return path;
+    return ingest_fixture_count(f, true, suffix);
 }
 
 /* ---- Tests ---- */
@@ -212,8 +173,8 @@ static void test_kept_and_found_at_once(void **state)
     check_holds(f, &usual);
     assert_int_equal(send_data(f, &large), DIMSE_SUCCESS);
     check_holds(f, &large);
-    stop(f);
-    start(f);
+    ingest_fixture_stop(f);
+    ingest_fixture_start(f);
     check_holds(f, &usual);
     check_holds(f, &large);
     assert_int_equal(count_spool(f, ".part"), 0);
@@ -364,40 +325,40 @@ static void test_replay_restores(void **state)
     assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
     assert_int_equal(send_data(f, &second), DIMSE_SUCCESS);
     assert_int_equal(send_data(f, &third), DIMSE_SUCCESS);
-    char *journal = spool_path(f, "journal-0");
+    char *journal = ingest_fixture_path(f, "journal-0");
     size_t nbytes, file_nbytes;
     uint8_t *bytes = read_whole_file(journal, &nbytes);
-    stop(f);
+    ingest_fixture_stop(f);
 
-    char *first = spool_path(f, "000000/000000001.dcm");
-    char *middle = spool_path(f, "000000/000000002.dcm");
-    char *last = spool_path(f, "000000/000000003.dcm");
+    char *first = ingest_fixture_path(f, "000000/000000001.dcm");
+    char *middle = ingest_fixture_path(f, "000000/000000002.dcm");
+    char *last = ingest_fixture_path(f, "000000/000000003.dcm");
     uint8_t *file = read_whole_file(middle, &file_nbytes);
     memset(file + file_nbytes - 100, 0, 100);
     write_file(middle, file, file_nbytes);
     assert_int_equal(truncate(first, 100), 0);
     assert_int_equal(unlink(last), 0);
     write_file(journal, bytes, nbytes);
-    start(f);
+    ingest_fixture_start(f);
     check_holds(f, &usual);
     check_holds(f, &second);
     check_holds(f, &third);
     free(file);
 
     /* A torn tail: the last record was not yet on the disk, its file neither. */
-    stop(f);
+    ingest_fixture_stop(f);
     uint8_t *record = memmem(bytes, nbytes, third.sop, strlen(third.sop));
     assert_non_null(record);
     record[0] ^= 1;
     write_file(journal, bytes, nbytes);
     assert_int_equal(unlink(last), 0);
     assert_int_equal(truncate(middle, 300), 0);
-    start(f);
+    ingest_fixture_start(f);
     check_holds(f, &second);
     /* What is torn and in no journal was never acknowledged: it goes. */
-    stop(f);
+    ingest_fixture_stop(f);
     assert_int_equal(truncate(middle, 300), 0);
-    start(f);
+    ingest_fixture_start(f);
     assert_int_equal(access(middle, F_OK), -1);
     check_holds(f, &usual);
     free(first);
@@ -419,13 +380,13 @@ static void test_an_older_journal_is_told(void **state)
     header.hash = journal_hash(&header, 16);
     assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
     ingest_close(f->ingest);
-    char *journal = spool_path(f, "journal-0");
+    char *journal = ingest_fixture_path(f, "journal-0");
     uint8_t *bytes = read_whole_file(journal, &nbytes);
     memcpy(bytes, &header, sizeof header);
     write_file(journal, bytes, nbytes);
     scp_error error = SCP_ERROR_INIT;
     assert_int_equal(ingest_open(&f->ingest, &f->options, f->index, f->series, &error), -1);
-    assert_non_null(strstr(error.message, "journal-0 is of an older dcbscp"));
+    assert_non_null(strstr(error.message, "journal-0 is of another dcbscp"));
     memset(bytes, 0, sizeof header);
     write_file(journal, bytes, nbytes);
     assert_int_equal(ingest_open(&f->ingest, &f->options, f->index, f->series, &error), 0);
@@ -442,13 +403,14 @@ static void test_the_journal_outlives_a_failed_sync(void **state)
     assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS);
     ingest_settle(f->ingest);
     fail_disk_at(1, EIO, FAIL_DISK_OWN_CALL);
-    stop(f);
+    ingest_fixture_stop(f);
     assert_true(fail_disk_end());
-    char *journal = spool_path(f, "journal-0"), *file = spool_path(f, "000000/000000001.dcm");
+    char *journal = ingest_fixture_path(f, "journal-0"),
+         *file = ingest_fixture_path(f, "000000/000000001.dcm");
     uint8_t *bytes = read_whole_file(journal, &nbytes);
-    assert_memory_equal(bytes, "DCBJRNL2", 8);
+    assert_memory_equal(bytes, "DCBJRNL3", 8);
     assert_int_equal(truncate(file, 1000), 0);
-    start(f);
+    ingest_fixture_start(f);
     check_holds(f, &usual);
     free(bytes);
     free(journal);
@@ -467,6 +429,8 @@ static void test_the_journal_is_written_through(void **state)
         const ssize_t n = readlink(link, target, sizeof target - 1);
         target[n > 0 ? n : 0] = '\0';
         if (strstr(target, f->store) == NULL || strstr(target, "/journal-") == NULL)
+            continue;
+        if ((fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY)
             continue;
         assert_int_equal(fcntl(fd, F_GETFL) & O_DSYNC, O_DSYNC);
         found++;
@@ -488,7 +452,7 @@ static void test_large_files_pass_the_cache(void **state)
     assert_int_equal(send_data(f, &d), DIMSE_SUCCESS);
     ingest_settle(f->ingest);
     assert_int_equal(statfs(f->store, &disk), 0);
-    char *path = spool_path(f, "000000/000000001.dcm");
+    char *path = ingest_fixture_path(f, "000000/000000001.dcm");
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_int_equal(fstat(fd, &st), 0);
     assert_in_range(st.st_size, d.pixel_nbytes, MAX * PAGE);
@@ -540,8 +504,8 @@ static void fail_each_write(fixture *f, fail_disk_reach reach, size_t small_nbyt
         const uint16_t status = send_data(f, &small), status_large = send_data(f, &large);
         failed = fail_disk_end();
         if (n % 3 == 0) {
-            stop(f);
-            start(f);
+            ingest_fixture_stop(f);
+            ingest_fixture_start(f);
         }
         assert_true(status == DIMSE_SUCCESS || status == DIMSE_OUT_OF_RESOURCES);
         assert_true(status_large == DIMSE_SUCCESS || status_large == DIMSE_OUT_OF_RESOURCES);
@@ -578,10 +542,10 @@ static void test_files_fail_after_their_answers(void **state)
     for (int restart = 0; restart < 2; restart++) {
         d.sop = restart ? "1.10.1" : "1.10.0";
         more.sop = restart ? "1.11.1" : "1.11.0";
-        char *folder = spool_path(f, "000000");
+        char *folder = ingest_fixture_path(f, "000000");
         assert_int_equal(send_data(f, &usual), DIMSE_SUCCESS); /* the folder is there */
         ingest_settle(f->ingest);
-        char *aside = spool_path(f, "aside");
+        char *aside = ingest_fixture_path(f, "aside");
         assert_int_equal(rename(folder, aside), 0);
         write_file(folder, (const uint8_t *)"", 0);
         assert_int_equal(send_data(f, &d), DIMSE_SUCCESS);
@@ -594,11 +558,11 @@ static void test_files_fail_after_their_answers(void **state)
         /* What came is not compared with a file that is not there; and nobody waits for it. */
         assert_int_equal(send_data(f, &d), DIMSE_OUT_OF_RESOURCES);
         if (restart)
-            stop(f);
+            ingest_fixture_stop(f);
         assert_int_equal(unlink(folder), 0);
         assert_int_equal(rename(aside, folder), 0);
         if (restart)
-            start(f);
+            ingest_fixture_start(f);
         check_holds(f, &d);
         send_until_kept(f, &more);
         assert_int_equal(send_data(f, &d), DIMSE_SUCCESS);
@@ -639,6 +603,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_journal_is_written_through, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_files_pass_the_cache, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_failing_write, setup, teardown),
+        {"test_every_failing_write, grown journal", test_every_failing_write, setup_grown, teardown,
+         NULL},
         cmocka_unit_test_setup_teardown(test_files_fail_after_their_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_segments_in_turn, setup, teardown),
     };

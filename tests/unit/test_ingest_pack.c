@@ -3,15 +3,13 @@
    the process ends and whichever write fails. */
 #include "dimse_status.h"
 #include "fail_disk.h"
-#include "ingest_private.h"
-#include "log.h"
+#include "ingest_fixture.h"
 #include "relocate.h"
 #include "source_instance.h"
 #include "temp_dir.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,50 +25,17 @@
 #define EXPLICIT "1.2.840.10008.1.2.1"
 #define LOSSY    "1.2.840.10008.1.2.4.50"
 
-typedef struct fixture {
-    char *store, *state;
-    scp_options options;
-    scp_index *index;
-    series_pool *series;
-    scp_ingest *ingest;
-} fixture;
-
-static void start(fixture *f)
-{
-    scp_error error = SCP_ERROR_INIT;
-    if (index_open(&f->index, f->state, &error) != 0 ||
-        ingest_open(&f->ingest, &f->options, f->index, f->series, &error) != 0)
-        fail_msg("%s", error.message);
-}
-
-static void stop(fixture *f)
-{
-    ingest_close(f->ingest);
-    index_close(f->index);
-}
+typedef ingest_fixture fixture;
 
 static int setup(void **state)
 {
-    fixture *f = calloc(1, sizeof *f);
-    log_configure(LOG_ERROR, LOG_TEXT);
-    f->store = temp_dir_create();
-    f->state = temp_dir_create();
-    f->options.store = f->store;
-    f->options.durability = DURABILITY_ASYNC;
-    assert_int_equal(series_pool_create(&f->series, 8, NULL, NULL), DCB_OK);
-    start(f);
-    *state = f;
+    *state = ingest_fixture_create(DURABILITY_ASYNC);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    fixture *f = *state;
-    stop(f);
-    series_pool_close(f->series);
-    temp_dir_remove(f->store);
-    temp_dir_remove(f->state);
-    free(f);
+    ingest_fixture_free(*state);
     return 0;
 }
 
@@ -80,30 +45,9 @@ static const source_kind usual = {.name = "usual", .slope = "1", .intercept = "-
 static const source_kind other = {
     .name = "other", .slope = "1", .intercept = "-1024", .patient = "Roe^Jane"};
 
-static void uid_of(char uid[32], uint32_t slice)
-{
-    snprintf(uid, 32, "1.2.3.4.%u", slice + 100);
-}
-
-static uint16_t send_as(fixture *f, const source_kind *kind, uint32_t slice, const char *syntax)
-{
-    char uid[32];
-    size_t nbytes;
-    ingest_verdict verdict;
-    uid_of(uid, slice);
-    uint8_t *bytes = source_instance(&nbytes, kind, slice);
-    const ingest_request request = {7, syntax, CT, uid};
-    ingest_instance *instance = ingest_begin(f->ingest, &request);
-    ingest_take(instance, bytes, nbytes);
-    ingest_finish(instance, &verdict);
-    ingest_free(instance);
-    free(bytes);
-    return verdict.status;
-}
-
 static uint16_t send(fixture *f, const source_kind *kind, uint32_t slice)
 {
-    return send_as(f, kind, slice, EXPLICIT);
+    return ingest_fixture_send(f, kind, slice, EXPLICIT);
 }
 
 static void send_all(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
@@ -115,44 +59,12 @@ static void send_all(fixture *f, const source_kind *kind, uint32_t from, uint32_
     }
 }
 
-/* Is it found once, and bit by bit what was sent? */
-static bool holds(fixture *f, const source_kind *kind, uint32_t slice)
-{
-    char text[32];
-    const char *uid = text;
-    const index_filter filter = {.sop_uids = &uid, .nsop_uids = 1};
-    index_cursor *cursor = NULL;
-    index_instance found;
-    dcb_series *series = NULL;
-    dcb_frame *frame = NULL;
-    dcb_error error = DCB_ERROR_INIT;
-    size_t nbytes, got = 0;
-    bool same = false;
-    uid_of(text, slice);
-    uint8_t *bytes = source_instance(&nbytes, kind, slice);
-    assert_int_equal(index_find_instances(&cursor, f->index, &filter, NULL), 0);
-    if (index_cursor_next_instance(cursor, &found, NULL) == 1) {
-        if (series_pool_get(&series, f->series, found.path, &error) != DCB_OK ||
-            dcb_series_frame(&frame, series, found.frame, DCB_ENCODING_EXPLICIT_LE, &error) !=
-                DCB_OK)
-            fail_msg("%s: %s: %s", kind->name, found.path, error.message);
-        const uint8_t *dataset = dcb_frame_dataset(frame, &got);
-        same = got == nbytes && memcmp(dataset, bytes, nbytes) == 0;
-        assert_int_equal(index_cursor_next_instance(cursor, &found, NULL), 0);
-    }
-    dcb_frame_release(frame);
-    dcb_series_release(series);
-    index_cursor_close(cursor);
-    free(bytes);
-    return same;
-}
-
 static void check_holds(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
 {
     index_totals totals;
     ingest_settle(f->ingest);
     for (uint32_t i = from; i < to; i++) {
-        if (!holds(f, kind, i))
+        if (!ingest_fixture_holds(f, kind, i))
             fail_msg("%s: slice %u is not there as it was sent", kind->name, i);
     }
     assert_int_equal(index_get_totals(f->index, &totals, NULL), 0);
@@ -161,36 +73,13 @@ static void check_holds(fixture *f, const source_kind *kind, uint32_t from, uint
 
 /* ---- Files ---- */
 
-static const char *counted_suffix;
-static bool counted_spool;
-static size_t counted;
-
-static int count_one(const char *path, const struct stat *st, int type, struct FTW *place)
-{
-    (void)st;
-    (void)place;
-    const size_t n = strlen(path), tail = strlen(counted_suffix);
-    counted += type == FTW_F && n > tail && strcmp(path + n - tail, counted_suffix) == 0 &&
-               (strstr(path, INGEST_FOLDER) != NULL) == counted_spool;
-    return 0;
-}
-
-static size_t count_files(const fixture *f, bool in_spool, const char *suffix)
-{
-    counted_suffix = suffix;
-    counted_spool = in_spool;
-    counted = 0;
-    assert_int_equal(nftw(f->store, count_one, 8, FTW_PHYS), 0);
-    return counted;
-}
-
 static void check_files(const fixture *f, size_t nspooled, size_t npacked, size_t nkept)
 {
-    assert_int_equal(count_files(f, true, ".dcm"), nspooled);
-    assert_int_equal(count_files(f, false, ".dcbs"), npacked);
-    assert_int_equal(count_files(f, false, ".dcm"), nkept);
-    assert_int_equal(count_files(f, true, ".dcbs"), 0);
-    assert_int_equal(count_files(f, true, ".part"), 0);
+    assert_int_equal(ingest_fixture_count(f, true, ".dcm"), nspooled);
+    assert_int_equal(ingest_fixture_count(f, false, ".dcbs"), npacked);
+    assert_int_equal(ingest_fixture_count(f, false, ".dcm"), nkept);
+    assert_int_equal(ingest_fixture_count(f, true, ".dcbs"), 0);
+    assert_int_equal(ingest_fixture_count(f, true, ".part"), 0);
 }
 
 /* ---- Tests ---- */
@@ -225,8 +114,8 @@ static void test_stats(void **state)
     assert_int_equal(stats.spool_series, 1);
     assert_int_equal(stats.spool_instances, 4);
     assert_int_equal(stats.spool_bytes, stats.received_bytes);
-    stop(f);
-    start(f);
+    ingest_fixture_stop(f);
+    ingest_fixture_start(f);
     ingest_get_stats(&stats, f->ingest);
     assert_int_equal(stats.spool_instances, 4);
     assert_true(ingest_pack(f->ingest));
@@ -250,7 +139,7 @@ static void test_found_again(void **state)
     for (uint32_t i = 0; i < 3; i++) {
         char uid[32];
         uint32_t frame = 99;
-        uid_of(uid, i);
+        ingest_fixture_uid(uid, i);
         dcb_series *series = relocate(&frame, f->index, f->series, uid);
         assert_non_null(series);
         assert_true(relocate_holds(series, frame, uid));
@@ -275,8 +164,8 @@ static void test_kept(void **state)
     ingest_get_stats(&stats, f->ingest);
     assert_int_equal(stats.kept_instances, 1);
     assert_int_equal(stats.spool_instances, 0);
-    stop(f);
-    start(f);
+    ingest_fixture_stop(f);
+    ingest_fixture_start(f);
     check_holds(f, &steep, 3, 4);
     assert_int_equal(send(f, &steep, 3), DIMSE_SUCCESS); /* the same again */
     check_files(f, 0, 1, 1);
@@ -308,7 +197,7 @@ static void test_duplicates_of_packed(void **state)
         assert_true(ingest_pack(f->ingest));
     }
     check_files(f, 0, 1, 1);
-    assert_int_equal(count_files(f, false, ".replaced.dcm"), 1);
+    assert_int_equal(ingest_fixture_count(f, false, ".replaced.dcm"), 1);
     /* What comes later does not bring the replaced one back. */
     send_all(f, &usual, 3, 4);
     assert_true(ingest_pack(f->ingest));
@@ -348,7 +237,7 @@ static void test_replaced_by_a_kept_one(void **state)
     assert_int_equal(send(f, &steep, 2), DIMSE_WARNING_DUPLICATE);
     assert_true(ingest_pack(f->ingest)); /* nothing of the old file is left: the new has its kind */
     check_files(f, 0, 1, 4);
-    assert_int_equal(count_files(f, false, ".replaced.dcm"), 3);
+    assert_int_equal(ingest_fixture_count(f, false, ".replaced.dcm"), 3);
     check_holds(f, &steep, 0, 3);
 }
 
@@ -390,7 +279,7 @@ static void test_foreign_file_is_left(void **state)
     uint8_t *again = read_whole_file(path, &again_nbytes);
     assert_int_equal(again_nbytes, nbytes);
     assert_memory_equal(again, bytes, nbytes);
-    assert_true(holds(f, &usual, 4));
+    assert_true(ingest_fixture_holds(f, &usual, 4));
     free(again);
     free(bytes);
     free(path);
@@ -401,8 +290,8 @@ static void test_journal_does_not_bring_back(void **state)
 {
     fixture *f = *state;
     f->options.durability = DURABILITY_FSYNC;
-    stop(f);
-    start(f);
+    ingest_fixture_stop(f);
+    ingest_fixture_start(f);
     send_all(f, &usual, 0, 3);
     assert_true(ingest_pack(f->ingest));
     assert_int_equal(send(f, &usual, 3), DIMSE_SUCCESS);
@@ -418,16 +307,16 @@ static void test_journal_does_not_bring_back(void **state)
     assert_non_null(note);
     uint8_t *journal_bytes = read_whole_file(journal, &journal_nbytes);
     uint8_t *note_bytes = read_whole_file(note, &note_nbytes);
-    stop(f);
+    ingest_fixture_stop(f);
     assert_int_equal(access(note, F_OK), 0); /* until the next start */
     write_file(journal, journal_bytes, journal_nbytes);
-    start(f);
+    ingest_fixture_start(f);
     assert_int_equal(access(note, F_OK), -1);
     check_files(f, 1, 1, 0);
     check_holds(f, &usual, 0, 4);
 
     /* A note that was tampered with is an error that says so. */
-    stop(f);
+    ingest_fixture_stop(f);
     note_bytes[20] ^= 1;
     write_file(note, note_bytes, note_nbytes);
     scp_error error = SCP_ERROR_INIT;
@@ -437,7 +326,7 @@ static void test_journal_does_not_bring_back(void **state)
     assert_non_null(strstr(error.message, "is damaged"));
     index_close(f->index);
     assert_int_equal(unlink(note), 0);
-    start(f);
+    ingest_fixture_start(f);
     free(journal_bytes);
     free(note_bytes);
     free(note);
@@ -457,20 +346,25 @@ static void all_is_there(fixture *f)
 /* In a process of its own: packs what came late, and replaces one. Ends at the n-th call. */
 static void pack_and_crash(fixture *f, unsigned n)
 {
-    start(f);
+    ingest_fixture_start(f);
     fail_disk_crash_at(n);
     const bool good = ingest_pack(f->ingest);
     _exit(good ? 0 : 1);
 }
 
+/* Where what came in is. */
+typedef enum spool_kind { BY_ASYNC, BY_FSYNC, IN_THE_JOURNAL, NSPOOL_KINDS } spool_kind;
+
 /* Nothing was packed yet; or a file is there, to be merged with a new slice, one of it replaced. */
-static void prepare(fixture *f, bool merges, bool with_journal)
+static void prepare(fixture *f, bool merges, spool_kind kind)
 {
     f->options.store_duplicates = DUPLICATES_REPLACE;
     /* Making the files of a journal takes longer than all else: not for every case. */
-    f->options.durability = with_journal ? DURABILITY_FSYNC : DURABILITY_ASYNC;
-    stop(f);
-    start(f);
+    f->options.durability = kind != BY_ASYNC ? DURABILITY_FSYNC : DURABILITY_ASYNC;
+    ingest_fixture_stop(f);
+    if (kind == IN_THE_JOURNAL)
+        ingest_fixture_grow_journal(f);
+    ingest_fixture_start(f);
     if (!merges) {
         send_all(f, &usual, 0, 2);
         send_all(f, &other, 2, 3);
@@ -490,8 +384,8 @@ static void test_crash_at_each_step(void **state)
         unsigned n = 0;
         while (status == DISK_CRASH) {
             fixture *f = *state;
-            prepare(f, merges != 0, n % 4 == 1);
-            stop(f);
+            prepare(f, merges != 0, n % 4 == 1 ? BY_FSYNC : BY_ASYNC);
+            ingest_fixture_stop(f);
             fflush(NULL);
             pid_t child = fork();
             n++;
@@ -500,14 +394,14 @@ static void test_crash_at_each_step(void **state)
             assert_int_equal(waitpid(child, &status, 0), child);
             assert_true(WIFEXITED(status));
             status = WEXITSTATUS(status);
-            start(f);
+            ingest_fixture_start(f);
             all_is_there(f);
-            assert_int_equal(count_files(f, true, ".part"), 0);
+            assert_int_equal(ingest_fixture_count(f, true, ".part"), 0);
             assert_true(ingest_pack(f->ingest));
             all_is_there(f);
             check_files(f, 0, 1, merges != 0 ? 1 : 0);
-            stop(f);
-            start(f);
+            ingest_fixture_stop(f);
+            ingest_fixture_start(f);
             all_is_there(f);
             teardown(state);
             setup(state);
@@ -520,13 +414,13 @@ static void test_crash_at_each_step(void **state)
 /* ---- Errors ---- */
 
 /* Whatever fails: all stays there, and goes through when the disk is good again. */
-static void fail_each_write(void **state, bool forever)
+static void fail_each_write(void **state, spool_kind kind, bool forever)
 {
     bool failed = true;
     for (unsigned n = 1; failed; n++) {
         fixture *f = *state;
         ingest_stats stats;
-        prepare(f, true, false);
+        prepare(f, true, kind);
         ingest_settle(f->ingest);
         fail_disk_at(n, forever ? ENOSPC : EIO, forever ? FAIL_DISK_FOREVER : FAIL_DISK_ANY_CALL);
         /* One that cannot be taken back is tried until it is done: not before the disk is. */
@@ -539,8 +433,8 @@ static void fail_each_write(void **state, bool forever)
         failed = fail_disk_end();
         ingest_settle(f->ingest);
         all_is_there(f);
-        stop(f);
-        start(f);
+        ingest_fixture_stop(f);
+        ingest_fixture_start(f);
         all_is_there(f);
         assert_true(ingest_pack(f->ingest));
         all_is_there(f);
@@ -552,12 +446,14 @@ static void fail_each_write(void **state, bool forever)
 
 static void test_each_write_fails_once(void **state)
 {
-    fail_each_write(state, false);
+    for (spool_kind kind = BY_ASYNC; kind < NSPOOL_KINDS; kind++)
+        fail_each_write(state, kind, false);
 }
 
 static void test_each_write_fails_for_good(void **state)
 {
-    fail_each_write(state, true);
+    for (spool_kind kind = BY_ASYNC; kind < NSPOOL_KINDS; kind++)
+        fail_each_write(state, kind, true);
 }
 
 int main(void)

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ingest_pack_read.c - an instance of the spool for the packer, from its file or the journal. */
+#include "ingest_pack.h"
+
+#include <errno.h>
+
+ingest_file_state ingest__spooled_open(pack_source *out, scp_ingest *ingest, uint64_t number)
+{
+    *out = (pack_source){.ingest = ingest};
+    ingest__path(out->path, ingest, number, ".dcm");
+    out->buffer = ingest__take_buffer(ingest);
+    if (out->buffer == NULL)
+        return INGEST_UNREADABLE;
+    const int cause =
+        ingest__unwritten_read(ingest, number, out->buffer, &out->nbytes, &out->mtime_ns);
+    if (cause == 0)
+        return INGEST_WHOLE;
+    ingest__give_buffer(ingest, out->buffer);
+    out->buffer = NULL;
+    return cause == ENOENT ? INGEST_WHOLE : INGEST_TORN;
+}
+
+ingest_file_state ingest__spooled_check(pack_source *source)
+{
+    file_stamp stamp;
+    if (source->buffer != NULL)
+        return INGEST_WHOLE; /* the journal compared its hashes */
+    const ingest_file_state state = ingest__check_file(source->path, &stamp);
+    if (state == INGEST_WHOLE)
+        source->mtime_ns = stamp.mtime_ns;
+    return state;
+}
+
+part10_result ingest__spooled_read(part10_file *out, const pack_source *source, scp_error *error)
+{
+    return source->buffer != NULL ? part10_file_copy(out, source->buffer, source->nbytes, error)
+                                  : part10_file_read(out, source->path, error);
+}
+
+dcb_status ingest__spooled_series(dcb_series **out, const pack_source *source)
+{
+    return source->buffer != NULL
+               ? dcb_series_open_memory(out, source->buffer, source->nbytes, NULL, NULL)
+               : dcb_series_open(out, source->path, NULL, NULL);
+}
+
+void ingest__spooled_close(pack_source *source)
+{
+    ingest__give_buffer(source->ingest, source->buffer);
+    source->buffer = NULL;
+}

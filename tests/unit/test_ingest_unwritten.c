@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* test_ingest_unwritten.c - instances that stay in the journal: found, read and packed from there,
+   written when it is time, and nothing lost whatever happens meanwhile. */
+#include "dimse_status.h"
+#include "fail_disk.h"
+#include "ingest_fixture.h"
+#include "temp_dir.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define EXPLICIT "1.2.840.10008.1.2.1"
+#define LOSSY    "1.2.840.10008.1.2.4.50"
+
+typedef ingest_fixture fixture;
+
+static const source_kind usual = {.name = "usual", .slope = "1", .intercept = "-1024"};
+static const source_kind other = {
+    .name = "other", .slope = "1", .intercept = "-1024", .patient = "Roe^Jane"};
+/* 8 of them fill a segment. */
+static const source_kind big = {
+    .name = "big", .rows = 480, .columns = 512, .slope = "1", .intercept = "-1024"};
+/* More than the journal takes. */
+static const source_kind large = {.name = "large",
+                                  .rows = 1024,
+                                  .columns = 1024,
+                                  .slope = "1",
+                                  .intercept = "-1024",
+                                  .patient = "Poe^Max"};
+
+static int setup(void **state)
+{
+    fixture *f = ingest_fixture_create(DURABILITY_FSYNC);
+    ingest_fixture_stop(f);
+    ingest_fixture_grow_journal(f);
+    ingest_fixture_start(f);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    ingest_fixture_free(*state);
+    return 0;
+}
+
+static void send(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++)
+        assert_int_equal(ingest_fixture_send(f, kind, i, EXPLICIT), DIMSE_SUCCESS);
+}
+
+static void check_holds(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
+{
+    assert_true(ingest_settle(f->ingest));
+    for (uint32_t i = from; i < to; i++) {
+        if (!ingest_fixture_holds(f, kind, i))
+            fail_msg("%s: slice %u is not there as it was sent", kind->name, i);
+    }
+}
+
+static size_t count_spooled(const fixture *f)
+{
+    assert_true(ingest_settle(f->ingest));
+    assert_int_equal(ingest_fixture_count(f, true, ".part"), 0);
+    return ingest_fixture_count(f, true, ".dcm");
+}
+
+static uint64_t journal_only(const fixture *f)
+{
+    pthread_mutex_lock(&f->ingest->lock);
+    const uint64_t nbytes = f->ingest->journal_only;
+    pthread_mutex_unlock(&f->ingest->lock);
+    return nbytes;
+}
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+/* Who reads one gets a file; the others stay, until the node stops. */
+static void test_files_for_readers_only(void **state)
+{
+    fixture *f = *state;
+    send(f, &usual, 0, 5);
+    assert_int_equal(count_spooled(f), 0);
+    assert_true(journal_only(f) > 0);
+    check_holds(f, &usual, 1, 3);
+    assert_int_equal(count_spooled(f), 2);
+    check_holds(f, &usual, 1, 3);
+    assert_int_equal(count_spooled(f), 2);
+    ingest_fixture_stop(f);
+    assert_int_equal(ingest_fixture_count(f, true, ".dcm"), 5);
+    journal_copy journal;
+    ingest_fixture_copy_journal(&journal, f);
+    for (int i = 0; i < FIXTURE_SEGMENTS; i++)
+        assert_memory_equal(journal.segments[i], "\0\0\0\0\0\0\0\0", 8); /* nothing to replay */
+    ingest_fixture_drop_copy(&journal);
+    ingest_fixture_start(f);
+    assert_int_equal(journal_only(f), 0);
+    check_holds(f, &usual, 0, 5);
+}
+
+static void *read_all(void *context)
+{
+    for (uint32_t i = 0; i < 8; i++) {
+        if (!ingest_fixture_holds(context, &big, i))
+            return (void *)1;
+    }
+    return NULL;
+}
+
+/* They ask for the same files at the same time. */
+static void test_many_readers(void **state)
+{
+    fixture *f = *state;
+    pthread_t threads[4];
+    send(f, &big, 0, 8);
+    assert_true(ingest_settle(f->ingest));
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, read_all, f), 0);
+    for (int i = 0; i < 4; i++) {
+        void *wrong = NULL;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+    assert_int_equal(count_spooled(f), 8);
+    assert_int_equal(journal_only(f), 0);
+}
+
+static void test_written_after_a_while(void **state)
+{
+    fixture *f = *state;
+    f->ingest->unwritten.wait_ms = 300;
+    send(f, &usual, 0, 3);
+    assert_int_equal(count_spooled(f), 0);
+    for (int tries = 0; tries < 200 && journal_only(f) > 0; tries++)
+        usleep(50000);
+    assert_int_equal(journal_only(f), 0);
+    assert_int_equal(count_spooled(f), 3);
+    check_holds(f, &usual, 0, 3);
+}
+
+/* ---- More than there is room for ------------------------------------------------------------- */
+
+/* In the segments that are left files are written at once. */
+static void test_more_than_may_stay(void **state)
+{
+    enum { STAY = FIXTURE_SEGMENTS_LASTING * 8, ALL = STAY + 40 };
+    fixture *f = *state;
+    send(f, &big, 0, ALL);
+    assert_int_equal(count_spooled(f), ALL - STAY);
+    check_holds(f, &big, 0, ALL);
+    assert_int_equal(count_spooled(f), ALL);
+    /* All segments are free again. */
+    for (int tries = 0; tries < 200; tries++) {
+        const uint32_t slice = ALL + (uint32_t)tries;
+        const size_t before = count_spooled(f);
+        send(f, &big, slice, slice + 1);
+        if (count_spooled(f) == before)
+            return;
+        usleep(20000);
+    }
+    fail_msg("nothing stays in the journal any more");
+}
+
+static void test_packed_from_the_journal(void **state)
+{
+    fixture *f = *state;
+    /* Three times what the journal can hold, so that its segments are used again. */
+    for (uint32_t round = 0; round < 4; round++) {
+        send(f, &big, round * 64, round * 64 + 64);
+        assert_int_equal(count_spooled(f), 0);
+        assert_true(ingest_pack(f->ingest));
+        assert_int_equal(journal_only(f), 0);
+        assert_int_equal(count_spooled(f), 0);
+        assert_int_equal(ingest_fixture_count(f, false, ".dcbs"), 1);
+        usleep(300000); /* a checkpoint */
+    }
+    check_holds(f, &big, 0, 256);
+    ingest_fixture_stop(f);
+    ingest_fixture_start(f);
+    check_holds(f, &big, 0, 256);
+}
+
+/* What cannot be packed gets its file, and that its place in the study. */
+static void test_kept_from_the_journal(void **state)
+{
+    fixture *f = *state;
+    send(f, &usual, 0, 2);
+    assert_int_equal(ingest_fixture_send(f, &usual, 2, LOSSY), DIMSE_SUCCESS);
+    assert_int_equal(count_spooled(f), 0);
+    assert_true(ingest_pack(f->ingest));
+    assert_int_equal(ingest_fixture_count(f, false, ".dcbs"), 1);
+    assert_int_equal(ingest_fixture_count(f, false, ".dcm"), 1);
+    assert_int_equal(count_spooled(f), 0);
+    assert_int_equal(journal_only(f), 0);
+    check_holds(f, &usual, 0, 2);
+}
+
+/* ---- Duplicates ------------------------------------------------------------------------------ */
+
+static void test_duplicates(void **state)
+{
+    fixture *f = *state;
+    send(f, &usual, 0, 2);
+    send(f, &usual, 0, 1);
+    assert_int_equal(ingest_fixture_send(f, &other, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    check_holds(f, &usual, 0, 2);
+    f->options.store_duplicates = DUPLICATES_REPLACE;
+    assert_int_equal(ingest_fixture_send(f, &other, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    check_holds(f, &usual, 0, 1);
+    check_holds(f, &other, 1, 2);
+}
+
+/* The newer one answers after a crash too, whichever of them is in the journal. */
+static void test_the_newer_answers_after_a_crash(void **state)
+{
+    fixture *f = *state;
+    journal_copy journal;
+    f->options.store_duplicates = DUPLICATES_REPLACE;
+    send(f, &usual, 0, 1);
+    assert_int_equal(ingest_fixture_send(f, &large, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    send(f, &large, 1, 2);
+    usleep(20000);
+    assert_int_equal(ingest_fixture_send(f, &usual, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    ingest_settle(f->ingest);
+    ingest_fixture_copy_journal(&journal, f);
+    for (int lost = 0; lost < 2; lost++) {
+        ingest_fixture_stop(f);
+        for (unsigned number = 1; number <= 4 && lost != 0; number++) {
+            char name[40];
+            snprintf(name, sizeof name, "000000/%09u.dcm", number);
+            char *path = ingest_fixture_path(f, name);
+            struct stat st;
+            if (stat(path, &st) == 0 && st.st_size < 1 << 20)
+                assert_int_equal(unlink(path), 0);
+            free(path);
+        }
+        ingest_fixture_put_journal(&journal, f);
+        ingest_fixture_start(f);
+        check_holds(f, &large, 0, 1);
+        check_holds(f, &usual, 1, 2);
+    }
+    ingest_fixture_drop_copy(&journal);
+}
+
+/* ---- Errors ---------------------------------------------------------------------------------- */
+
+/* One record is not what was written: the others are there, now and after a restart. */
+static void test_damage(void **state)
+{
+    fixture *f = *state;
+    char uid[32];
+    size_t nbytes;
+    send(f, &usual, 0, 4);
+    ingest_settle(f->ingest);
+    ingest_fixture_uid(uid, 1);
+    char *path = ingest_fixture_path(f, "journal-0");
+    uint8_t *bytes = read_whole_file(path, &nbytes), *at = bytes;
+    at = memmem(bytes, nbytes, uid, strlen(uid));
+    assert_non_null(at);
+    at[0] ^= 1;
+    write_file(path, bytes, nbytes);
+    assert_false(ingest_fixture_holds(f, &usual, 1));
+    check_holds(f, &usual, 0, 1);
+    check_holds(f, &usual, 2, 4);
+    assert_int_equal(count_spooled(f), 3);
+    send(f, &usual, 4, 5); /* the node goes on */
+    ingest_fixture_stop(f);
+    ingest_fixture_start(f);
+    check_holds(f, &usual, 0, 1);
+    check_holds(f, &usual, 2, 5);
+    assert_false(ingest_fixture_holds(f, &usual, 1));
+    free(bytes);
+    free(path);
+}
+
+/* Whatever call fails, while files are made and at the stop: nothing that was answered is lost. */
+static void test_each_write_fails(void **state)
+{
+    for (int forever = 0; forever < 2; forever++) {
+        bool failed = true;
+        unsigned n = 0;
+        while (failed) {
+            fixture *f = *state;
+            send(f, &usual, 0, 3);
+            ingest_settle(f->ingest);
+            fail_disk_at(++n, forever != 0 ? ENOSPC : EIO,
+                         forever != 0 ? FAIL_DISK_FOREVER : FAIL_DISK_ANY_CALL);
+            ingest_fixture_holds(f, &usual, 1);
+            ingest_fixture_stop(f);
+            failed = fail_disk_end();
+            ingest_fixture_start(f);
+            check_holds(f, &usual, 0, 3);
+            teardown(state);
+            setup(state);
+        }
+        assert_true(n > 6);
+    }
+}
+
+/* ---- Crashes --------------------------------------------------------------------------------- */
+
+/* In a process of its own, which ends at the n-th call; how far it came it tells in its exit. */
+static void send_and_crash(fixture *f, unsigned n)
+{
+    ingest_fixture_start(f);
+    send(f, &usual, 0, 3);
+    if (!ingest_settle(f->ingest))
+        _exit(1);
+    fail_disk_crash_at(n);
+    ingest_fixture_holds(f, &usual, 1);
+    if (!ingest_pack(f->ingest))
+        _exit(1);
+    send(f, &usual, 3, 5);
+    ingest_fixture_stop(f);
+    _exit(0);
+}
+
+static void test_crash_at_each_step(void **state)
+{
+    int status = DISK_CRASH;
+    unsigned n = 0;
+    while (status == DISK_CRASH) {
+        fixture *f = *state;
+        ingest_fixture_stop(f);
+        fflush(NULL);
+        const pid_t child = fork();
+        n++;
+        if (child == 0)
+            send_and_crash(f, n);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        status = WEXITSTATUS(status);
+        ingest_fixture_start(f);
+        check_holds(f, &usual, 0, status == DISK_CRASH ? 3 : 5);
+        assert_true(ingest_pack(f->ingest));
+        check_holds(f, &usual, 0, status == DISK_CRASH ? 3 : 5);
+        assert_int_equal(count_spooled(f), 0);
+        assert_int_equal(ingest_fixture_count(f, false, ".dcbs"), 1);
+        teardown(state);
+        setup(state);
+    }
+    assert_int_equal(status, 0);
+    assert_true(n > 20);
+}
+
+/* ---- Growth ---------------------------------------------------------------------------------- */
+
+/* A young journal writes each file at once; a segment that was filled makes it grow. */
+static void test_grows_where_much_comes(void **state)
+{
+    fixture *f = ingest_fixture_create(DURABILITY_FSYNC);
+    (void)state;
+    f->options.store_journal_mb = 48;
+    ingest_fixture_stop(f);
+    ingest_fixture_start(f);
+    send(f, &big, 0, 7);
+    assert_int_equal(count_spooled(f), 7);
+    assert_true(ingest_fixture_count(f, true, "journal-3") == 0);
+    send(f, &big, 7, 20);
+    assert_int_equal(count_spooled(f), 20);
+    char *last = ingest_fixture_path(f, "journal-11"), *more = ingest_fixture_path(f, "journal-12");
+    for (int tries = 0; tries < 400 && access(last, F_OK) != 0; tries++)
+        usleep(50000);
+    assert_int_equal(access(last, F_OK), 0);
+    assert_int_equal(access(more, F_OK), -1);
+    send(f, &big, 20, 40);
+    assert_true(count_spooled(f) < 40);
+    check_holds(f, &big, 0, 40);
+
+    /* A smaller one from the next start on. */
+    f->options.store_journal_mb = 16;
+    ingest_fixture_stop(f);
+    ingest_fixture_start(f);
+    assert_int_equal(access(last, F_OK), -1);
+    check_holds(f, &big, 0, 40);
+    free(last);
+    free(more);
+    ingest_fixture_free(f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_files_for_readers_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_many_readers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_written_after_a_while, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_than_may_stay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_packed_from_the_journal, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_from_the_journal, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_newer_answers_after_a_crash, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_each_write_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crash_at_each_step, setup, teardown),
+        cmocka_unit_test(test_grows_where_much_comes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
