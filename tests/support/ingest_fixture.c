@@ -2,6 +2,7 @@
 #include "ingest_fixture.h"
 
 #include "log.h"
+#include "must.h"
 #include "temp_dir.h"
 
 #include <fcntl.h>
@@ -15,20 +16,12 @@
 #define SEGMENT_NBYTES (4 << 20)
 #define PIECE          100000 /* a PDV's worth */
 
-static void expect(bool good, const char *what)
-{
-    if (good)
-        return;
-    fprintf(stderr, "ingest_fixture: %s\n", what);
-    abort();
-}
-
 void ingest_fixture_start(ingest_fixture *f)
 {
     scp_error error = SCP_ERROR_INIT;
-    expect(index_open(&f->index, f->state, &error) == 0 &&
-               ingest_open(&f->ingest, &f->options, f->index, f->series, &error) == 0,
-           error.message);
+    must(index_open(&f->index, f->state, &error) == 0 &&
+             ingest_open(&f->ingest, &f->options, f->index, f->series, &error) == 0,
+         error.message);
 }
 
 void ingest_fixture_stop(ingest_fixture *f)
@@ -40,13 +33,13 @@ void ingest_fixture_stop(ingest_fixture *f)
 ingest_fixture *ingest_fixture_create(store_durability durability)
 {
     ingest_fixture *f = calloc(1, sizeof *f);
-    expect(f != NULL, "out of memory");
+    must(f != NULL, "out of memory");
     log_configure(LOG_ERROR, LOG_TEXT);
     f->store = temp_dir_create();
     f->state = temp_dir_create();
     f->options.store = f->store;
     f->options.durability = durability;
-    expect(series_pool_create(&f->series, 8, NULL, NULL) == DCB_OK, "no pool");
+    must(series_pool_create(&f->series, 8, NULL, NULL) == DCB_OK, "no pool");
     ingest_fixture_start(f);
     return f;
 }
@@ -105,7 +98,7 @@ bool ingest_fixture_holds(ingest_fixture *f, const source_kind *kind, uint32_t s
     bool same = false;
     ingest_fixture_uid(text, slice);
     uint8_t *bytes = source_instance(&nbytes, kind, slice);
-    expect(index_find_instances(&cursor, f->index, &filter, NULL) == 0, "the index fails");
+    must(index_find_instances(&cursor, f->index, &filter, NULL) == 0, "the index fails");
     if (index_cursor_next_instance(cursor, &found, NULL) == 1 &&
         series_pool_get(&series, f->series, found.path, NULL) == DCB_OK &&
         dcb_series_frame(&frame, series, found.frame, DCB_ENCODING_EXPLICIT_LE, NULL) == DCB_OK) {
@@ -136,7 +129,7 @@ void ingest_fixture_grow_journal(ingest_fixture *f)
     for (unsigned i = 0; i < FIXTURE_SEGMENTS; i++) {
         char *path = segment_path(f, i);
         int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        expect(fd >= 0 && ftruncate(fd, SEGMENT_NBYTES) == 0, path);
+        must(fd >= 0 && ftruncate(fd, SEGMENT_NBYTES) == 0, path);
         close(fd);
         free(path);
     }
@@ -191,6 +184,6 @@ size_t ingest_fixture_count(const ingest_fixture *f, bool in_spool, const char *
     counted_suffix = suffix;
     counted_spool = in_spool;
     counted = 0;
-    expect(nftw(f->store, count_one, 8, FTW_PHYS) == 0, "the store cannot be read");
+    must(nftw(f->store, count_one, 8, FTW_PHYS) == 0, "the store cannot be read");
     return counted;
 }

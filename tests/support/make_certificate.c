@@ -2,22 +2,13 @@
 /* make_certificate.c - see make_certificate.h. */
 #include "make_certificate.h"
 
+#include "must.h"
+
 #include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static void must(bool good, const char *what)
-{
-    if (good)
-        return;
-    fprintf(stderr, "make_certificate: %s failed\n", what);
-    abort();
-}
 
 static FILE *open_file(const char *folder, const char *name, const char *ending, const char *mode)
 {
