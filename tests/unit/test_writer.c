@@ -1,128 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test_writer.c - instances taken in and given back, byte for byte; what old readers make of the
-   files; what is refused. */
+   files. */
+#include "codec.h"
+#include "pixel_place.h"
+#include "temp_dir.h"
+#include "writer_fixture.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <cmocka.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "codec.h"
-#include "dcb.h"
-#include "pixel_place.h"
-#include "source_instance.h"
-#include "temp_dir.h"
-#include "trailer.h"
-
-#define NSLICES 5
-
-static const char EXPLICIT[] = "1.2.840.10008.1.2.1";
-
-typedef struct folder {
-    char *path, *file;
-} folder;
-
-static int make_folder(void **state)
-{
-    static folder f;
-    f.path = temp_dir_create();
-    f.file = path_join(f.path, "series.dcbs");
-    *state = &f;
-    return 0;
-}
-
-static int remove_folder(void **state)
-{
-    folder *f = *state;
-    free(f->file);
-    temp_dir_remove(f->path);
-    return 0;
-}
-
-static dcb_status add(dcb_writer *writer, const void *bytes, size_t nbytes, const char *syntax,
-                      dcb_error *error)
-{
-    dcb_writer_instance instance = DCB_WRITER_INSTANCE_INIT;
-    instance.dataset = bytes;
-    instance.dataset_nbytes = nbytes;
-    instance.syntax_uid = syntax;
-    return dcb_writer_add_instance(writer, &instance, error);
-}
-
-static void write_kind(const char *path, const source_kind *kind, uint32_t nslices,
-                       dcb_writer_summary *summary)
-{
-    dcb_writer *writer = NULL;
-    dcb_error error = DCB_ERROR_INIT;
-    dcb_writer_options options = DCB_WRITER_OPTIONS_INIT;
-    options.nthreads = 2;
-    assert_int_equal(dcb_writer_create(&writer, path, &options, &error), DCB_OK);
-    for (uint32_t i = 0; i < nslices; i++) {
-        size_t nbytes = 0;
-        uint8_t *bytes = source_instance(&nbytes, kind, i);
-        if (add(writer, bytes, nbytes, EXPLICIT, &error) != DCB_OK)
-            fail_msg("%s: slice %u: %s", kind->name, (unsigned)i, error.message);
-        memset(bytes, 0xEE, nbytes); /* it was borrowed for the call only */
-        free(bytes);
-    }
-    if (dcb_writer_commit(writer, summary, &error) != DCB_OK)
-        fail_msg("%s: %s", kind->name, error.message);
-}
-
-static dcb_series *open_series(const char *path, bool ignore_trailer)
-{
-    dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
-    dcb_error error = DCB_ERROR_INIT;
-    dcb_series *series = NULL;
-    options.ignore_trailer = ignore_trailer;
-    if (dcb_series_open(&series, path, &options, &error) != DCB_OK)
-        fail_msg("%s", error.message);
-    return series;
-}
-
-static dcb_frame *get_frame(dcb_series *series, uint32_t i, dcb_encoding encoding)
-{
-    dcb_frame *frame = NULL;
-    dcb_error error = DCB_ERROR_INIT;
-    if (dcb_series_frame(&frame, series, i, encoding, &error) != DCB_OK)
-        fail_msg("frame %u: %s", (unsigned)i, error.message);
-    return frame;
-}
-
-static void check_source_bytes(const source_kind *kind, dcb_series *series, uint32_t i)
-{
-    size_t nbytes = 0, got = 0;
-    uint8_t *bytes = source_instance(&nbytes, kind, i);
-    dcb_frame *frame = get_frame(series, i, DCB_ENCODING_EXPLICIT_LE);
-    const uint8_t *dataset = dcb_frame_dataset(frame, &got);
-    if (got != nbytes || memcmp(dataset, bytes, nbytes) != 0)
-        fail_msg("%s: slice %u is not what was taken in", kind->name, (unsigned)i);
-    dcb_frame_release(frame);
-    free(bytes);
-}
-
-/* ---- What comes back ------------------------------------------------------------------------- */
+#include <cmocka.h>
 
 static void test_source_bytes_come_back(void **state)
 {
-    const folder *f = *state;
+    const writer_fixture *f = *state;
     for (size_t k = 0; k < source_nkinds; k++) {
         dcb_writer_summary summary;
-        write_kind(f->file, &source_kinds[k], NSLICES, &summary);
+        writer_fixture_write(f->file, &source_kinds[k], NSLICES, &summary);
         assert_int_equal(summary.nframes, NSLICES);
         assert_string_equal(summary.dicom_status, "consistent");
-        dcb_series *series = open_series(f->file, false);
+        dcb_series *series = writer_fixture_open(f->file, false);
         const dcb_series_info *info = dcb_series_get_info(series);
         assert_true(info->has_trailer);
         assert_int_equal(info->file_bytes, summary.file_bytes);
         assert_string_equal(info->series_instance_uid, "1.2.3.4.2");
         for (uint32_t i = 0; i < NSLICES; i++)
-            check_source_bytes(&source_kinds[k], series, i);
+            assert_true(writer_fixture_holds(series, &source_kinds[k], i));
         dcb_series_close(series);
     }
 }
@@ -174,17 +81,17 @@ static void test_other_encodings(void **state)
         dcb_syntax syntax;
     } encodings[] = {{DCB_ENCODING_IMPLICIT_LE, DCB_SYNTAX_IMPLICIT_LE},
                      {DCB_ENCODING_EXPLICIT_BE, DCB_SYNTAX_EXPLICIT_BE}};
-    const folder *f = *state;
+    const writer_fixture *f = *state;
     for (size_t k = 0; k < source_nkinds; k++) {
         const source_kind *kind = &source_kinds[k];
-        write_kind(f->file, kind, NSLICES, NULL);
-        dcb_series *series = open_series(f->file, false);
+        writer_fixture_write(f->file, kind, NSLICES, NULL);
+        dcb_series *series = writer_fixture_open(f->file, false);
         for (uint32_t i = 0; i < NSLICES; i++) {
             size_t nbytes = 0;
             uint8_t *bytes = source_instance(&nbytes, kind, i);
             dcb_dataset *source = parse(bytes, nbytes, DCB_SYNTAX_EXPLICIT_LE, NULL);
             for (size_t e = 0; e < 2; e++) {
-                dcb_frame *frame = get_frame(series, i, encodings[e].encoding);
+                dcb_frame *frame = writer_fixture_frame(series, i, encodings[e].encoding);
                 const uint8_t *made = dcb_frame_dataset(frame, &nbytes);
                 dcb_dataset *dataset = parse(made, nbytes, encodings[e].syntax, source);
                 compare_datasets(kind->name, source, dataset, 0);
@@ -205,14 +112,14 @@ static void test_other_encodings(void **state)
 /* HTJ2K: the same elements but Planar Configuration, and the samples in the codestream. */
 static void test_stored_encoding(void **state)
 {
-    const folder *f = *state;
+    const writer_fixture *f = *state;
     for (size_t k = 0; k < source_nkinds; k++) {
         const source_kind *kind = &source_kinds[k];
-        write_kind(f->file, kind, NSLICES, NULL);
-        dcb_series *series = open_series(f->file, false);
+        writer_fixture_write(f->file, kind, NSLICES, NULL);
+        dcb_series *series = writer_fixture_open(f->file, false);
         for (uint32_t i = 0; i < NSLICES; i++) {
             size_t nbytes = 0, source_nbytes = 0, codestream_nbytes = 0;
-            dcb_frame *frame = get_frame(series, i, DCB_ENCODING_STORED);
+            dcb_frame *frame = writer_fixture_frame(series, i, DCB_ENCODING_STORED);
             const uint8_t *bytes = dcb_frame_dataset(frame, &nbytes);
             uint8_t *source_bytes = source_instance(&source_nbytes, kind, i), *codestream = NULL;
             dcb__pixel_place place, source_place;
@@ -271,11 +178,11 @@ static int64_t load_sample(const uint8_t *from, unsigned bits, bool is_signed)
 /* A reader that does not know the trailer: real-world values, in every slice. */
 static void test_real_values_without_the_trailer(void **state)
 {
-    const folder *f = *state;
+    const writer_fixture *f = *state;
     for (size_t k = 0; k < source_nkinds; k++) {
         const source_kind *kind = &source_kinds[k];
-        write_kind(f->file, kind, NSLICES, NULL);
-        dcb_series *series = open_series(f->file, true);
+        writer_fixture_write(f->file, kind, NSLICES, NULL);
+        dcb_series *series = writer_fixture_open(f->file, true);
         assert_false(dcb_series_get_info(series)->has_trailer);
         double slope = kind->slope != NULL ? strtod(kind->slope, NULL) : 1;
         double intercept = kind->intercept != NULL ? strtod(kind->intercept, NULL) : 0;
@@ -308,7 +215,7 @@ static void test_real_values_without_the_trailer(void **state)
             dcb_dataset_get_text(dataset, DCB_TAG(0x0008, 0x0018), text, sizeof text);
             assert_string_equal(text, expected);
             dcb_dataset_close(dataset);
-            dcb_frame *frame = get_frame(series, i, DCB_ENCODING_STORED);
+            dcb_frame *frame = writer_fixture_frame(series, i, DCB_ENCODING_STORED);
             dcb_frame_release(frame);
         }
         dcb_series_close(series);
@@ -318,9 +225,9 @@ static void test_real_values_without_the_trailer(void **state)
 /* Two slices' worth of a value that differs, and of one that only some slices have. */
 static void test_elements(void **state)
 {
-    const folder *f = *state;
-    write_kind(f->file, &(source_kind){.name = "rich", .rich = true}, NSLICES, NULL);
-    dcb_series *series = open_series(f->file, false);
+    const writer_fixture *f = *state;
+    writer_fixture_write(f->file, &(source_kind){.name = "rich", .rich = true}, NSLICES, NULL);
+    dcb_series *series = writer_fixture_open(f->file, false);
     dcb_dataset *dataset = NULL;
     bool shared = false;
     char text[64];
@@ -360,11 +267,11 @@ static void report_problem(void *context, uint32_t frame, const dcb_error *probl
 /* The library's own check finds nothing to say. */
 static void test_verify(void **state)
 {
-    const folder *f = *state;
+    const writer_fixture *f = *state;
     for (size_t k = 0; k < source_nkinds; k++) {
         source_kind kind = source_kinds[k];
-        write_kind(f->file, &kind, NSLICES, NULL);
-        dcb_series *series = open_series(f->file, false);
+        writer_fixture_write(f->file, &kind, NSLICES, NULL);
+        dcb_series *series = writer_fixture_open(f->file, false);
         assert_int_equal(dcb_series_verify(series, report_problem, &kind, NULL), DCB_OK);
         for (uint32_t i = 0; i < NSLICES; i++)
             assert_int_equal(dcb_series_verify_frame(series, i, report_problem, &kind, NULL),
@@ -372,8 +279,6 @@ static void test_verify(void **state)
         dcb_series_close(series);
     }
 }
-
-/* ---- HTJ2K and decoded sources --------------------------------------------------------------- */
 
 /* An instance with other Pixel Data; free() it. */
 static uint8_t *with_fragment(size_t *nbytes, const uint8_t *source, size_t source_nbytes,
@@ -403,112 +308,10 @@ static uint8_t *with_fragment(size_t *nbytes, const uint8_t *source, size_t sour
     return out;
 }
 
-static void test_htj2k_is_kept(void **state)
-{
-    const folder *f = *state;
-    const source_kind kind = {.name = "htj2k", .is_signed = true};
-    char *again = path_join(f->path, "again.dcbs");
-    write_kind(f->file, &kind, NSLICES, NULL);
-    dcb_series *series = open_series(f->file, false);
-    dcb_writer *writer = NULL;
-    assert_int_equal(dcb_writer_create(&writer, again, NULL, NULL), DCB_OK);
-    for (uint32_t i = 0; i < NSLICES; i++) {
-        dcb_error error = DCB_ERROR_INIT;
-        size_t nbytes = 0;
-        dcb_frame *frame = get_frame(series, i, DCB_ENCODING_STORED);
-        const uint8_t *bytes = dcb_frame_dataset(frame, &nbytes);
-        if (add(writer, bytes, nbytes, dcb_frame_transfer_syntax_uid(frame), &error) != DCB_OK)
-            fail_msg("%s", error.message);
-        dcb_frame_release(frame);
-    }
-    /* One that came native, in the same series. */
-    size_t nbytes = 0;
-    uint8_t *bytes = source_instance(&nbytes, &kind, NSLICES);
-    assert_int_equal(add(writer, bytes, nbytes, EXPLICIT, NULL), DCB_OK);
-    assert_int_equal(dcb_writer_commit(writer, NULL, NULL), DCB_OK);
-    dcb_series *second = open_series(again, false);
-    for (uint32_t i = 0; i < NSLICES; i++) {
-        dcb_frame *x = get_frame(series, i, DCB_ENCODING_STORED);
-        dcb_frame *y = get_frame(second, i, DCB_ENCODING_STORED);
-        size_t x_nbytes = 0, y_nbytes = 0;
-        const uint8_t *x_bytes = dcb_frame_dataset(x, &x_nbytes);
-        const uint8_t *y_bytes = dcb_frame_dataset(y, &y_nbytes);
-        assert_int_equal(x_nbytes, y_nbytes);
-        assert_memory_equal(x_bytes, y_bytes, x_nbytes);
-        dcb_frame_release(x);
-        dcb_frame_release(y);
-        check_source_bytes(&kind, second, i);
-    }
-    check_source_bytes(&kind, second, NSLICES);
-    free(bytes);
-    free(again);
-    dcb_series_close(series);
-    dcb_series_close(second);
-}
-
-/* Slices of a file and new ones in a new file: nothing of either is another than it was. */
-static void test_frames_of_another_file(void **state)
-{
-    const folder *f = *state;
-    char *again = path_join(f->path, "again.dcbs");
-    for (size_t k = 0; k < source_nkinds; k++) {
-        write_kind(f->file, &source_kinds[k], 3, NULL);
-        dcb_series *first = open_series(f->file, false);
-        dcb_writer *writer = NULL;
-        dcb_writer_summary summary;
-        dcb_error error = DCB_ERROR_INIT;
-        assert_int_equal(dcb_writer_create(&writer, again, NULL, NULL), DCB_OK);
-        static const uint32_t order[] = {1, 3, 0, 2, 4}; /* 3 and 4 are new */
-        for (size_t i = 0; i < 5; i++) {
-            size_t nbytes = 0;
-            uint8_t *bytes = source_instance(&nbytes, &source_kinds[k], order[i]);
-            dcb_status status = order[i] < 3 ? dcb_writer_add_frame(writer, first, order[i], &error)
-                                             : add(writer, bytes, nbytes, EXPLICIT, &error);
-            if (status != DCB_OK)
-                fail_msg("%s: slice %u: %s", source_kinds[k].name, order[i], error.message);
-            free(bytes);
-        }
-        assert_int_equal(dcb_writer_add_frame(writer, first, 1, &error), DCB_ERR_ARGUMENT);
-        assert_int_equal(dcb_writer_add_frame(writer, first, 3, &error), DCB_ERR_RANGE);
-        assert_int_equal(dcb_writer_commit(writer, &summary, &error), DCB_OK);
-        assert_int_equal(summary.nframes, 5);
-        dcb_series *second = open_series(again, false);
-        for (uint32_t i = 0; i < 5; i++) {
-            size_t nbytes = 0, got = 0;
-            uint8_t *bytes = source_instance(&nbytes, &source_kinds[k], order[i]);
-            dcb_frame *frame = get_frame(second, i, DCB_ENCODING_EXPLICIT_LE);
-            const uint8_t *dataset = dcb_frame_dataset(frame, &got);
-            if (got != nbytes || memcmp(dataset, bytes, nbytes) != 0)
-                fail_msg("%s: slice %u is not what was taken in", source_kinds[k].name, order[i]);
-            dcb_frame_release(frame);
-            free(bytes);
-        }
-        dcb_series_close(first);
-        dcb_series_close(second);
-    }
-    free(again);
-}
-
-/* A file of another writer does not tell what was taken in. */
-static void test_frames_without_trailer(void **state)
-{
-    const folder *f = *state;
-    char *again = path_join(f->path, "again.dcbs");
-    dcb_writer *writer = NULL;
-    dcb_error error = DCB_ERROR_INIT;
-    write_kind(f->file, &source_kinds[0], 1, NULL);
-    dcb_series *series = open_series(f->file, true);
-    assert_int_equal(dcb_writer_create(&writer, again, NULL, NULL), DCB_OK);
-    assert_int_equal(dcb_writer_add_frame(writer, series, 0, &error), DCB_ERR_UNSUPPORTED);
-    dcb_writer_abort(writer);
-    dcb_series_close(series);
-    free(again);
-}
-
 /* Samples that the caller decoded; Planar Configuration and YBR_RCT are the source's own words. */
 static void test_given_samples(void **state)
 {
-    const folder *f = *state;
+    const writer_fixture *f = *state;
     const source_kind planes = {.name = "rle", .allocated = 8, .samples = 3, .by_plane = true};
     const source_kind pixels = {
         .name = "j2k", .allocated = 8, .samples = 3, .photometric = "YBR_RCT"};
@@ -536,8 +339,8 @@ static void test_given_samples(void **state)
         assert_int_equal(dcb_writer_add_instance(writer, &instance, &error), DCB_OK);
         assert_int_equal(dcb_writer_commit(writer, NULL, &error), DCB_OK);
 
-        dcb_series *series = open_series(f->file, false);
-        dcb_frame *frame = get_frame(series, 0, DCB_ENCODING_EXPLICIT_LE);
+        dcb_series *series = writer_fixture_open(f->file, false);
+        dcb_frame *frame = writer_fixture_frame(series, 0, DCB_ENCODING_EXPLICIT_LE);
         const uint8_t *made = dcb_frame_dataset(frame, &nbytes);
         dcb_dataset *a = parse(source, source_nbytes, DCB_SYNTAX_EXPLICIT_LE, NULL);
         dcb_dataset *b = parse(made, nbytes, DCB_SYNTAX_EXPLICIT_LE, NULL);
@@ -552,7 +355,7 @@ static void test_given_samples(void **state)
         dcb_dataset_close(a);
         dcb_dataset_close(b);
         dcb_frame_release(frame);
-        frame = get_frame(series, 0, DCB_ENCODING_STORED);
+        frame = writer_fixture_frame(series, 0, DCB_ENCODING_STORED);
         dcb__pixel_place place;
         made = dcb_frame_dataset(frame, &nbytes);
         assert_int_equal(dcb__pixel_place_find(&place, made, nbytes, NULL), DCB_OK);
@@ -568,191 +371,6 @@ static void test_given_samples(void **state)
     }
 }
 
-/* ---- What is refused ------------------------------------------------------------------------- */
-
-typedef struct refusal {
-    const char *name;
-    uint32_t tag;
-    const char *vr;
-    const char *value;
-    size_t nbytes;
-    const char *syntax, *says;
-} refusal;
-
-static void test_refusals(void **state)
-{
-    static const refusal refusals[] = {
-        {"frames", DCB_TAG(0x0028, 0x0008), "IS", "2 ", 2, NULL, "multi-frame"},
-        {"no class", DCB_TAG(0x0008, 0x0016), NULL, NULL, 0, NULL, "SOP Class UID"},
-        {"no series", DCB_TAG(0x0020, 0x000E), NULL, NULL, 0, NULL, "Series Instance UID"},
-        {"no pixels", DCB_TAG(0x7FE0, 0x0010), NULL, NULL, 0, NULL, "no Pixel Data"},
-        {"bits", DCB_TAG(0x0028, 0x0100), "US", "\1\0", 2, NULL, "Bits Allocated"},
-        {"high bit", DCB_TAG(0x0028, 0x0102), "US", "\17\0", 2, NULL, "High Bit"},
-        {"too short", DCB_TAG(0x0028, 0x0010), "US", "\6\0", 2, NULL, "describes 84"},
-        {"photometric", DCB_TAG(0x0028, 0x0004), "CS", "HSV ", 4, NULL, "Photometric"},
-        {"slope", DCB_TAG(0x0028, 0x1053), "DS", "0 ", 2, NULL, "Slope is 0"},
-        {"no slope", DCB_TAG(0x0028, 0x1053), "DS", "x ", 2, NULL, "Slope is not a number"},
-        {"overlay", DCB_TAG(0x6000, 0x0100), "US", "\20\0", 2, NULL, "overlay"},
-        {"jpeg", 0, NULL, NULL, 0, "1.2.840.10008.1.2.4.50", "lossy"},
-        {"near-lossless", 0, NULL, NULL, 0, "1.2.840.10008.1.2.4.81", "lossy"},
-        {"not encapsulated", 0, NULL, NULL, 0, "1.2.840.10008.1.2.4.201", "transfer syntax says"},
-        {"another slope", DCB_TAG(0x0028, 0x1053), "DS", "2 ", 2, NULL, "Rescale Slope"},
-        {"another series", DCB_TAG(0x0020, 0x000E), "UI", "1.2\0", 4, NULL, "series"},
-        {"another sign", DCB_TAG(0x0028, 0x0103), "US", "\1\0", 2, NULL, "kind of samples"},
-    };
-    const folder *f = *state;
-    const source_kind kind = {.name = "refused"};
-    dcb_writer *writer = NULL;
-    dcb_error error = DCB_ERROR_INIT;
-    assert_int_equal(dcb_writer_create(&writer, f->file, NULL, NULL), DCB_OK);
-    size_t nbytes = 0;
-    uint8_t *bytes = source_instance(&nbytes, &kind, 0);
-    assert_int_equal(add(writer, bytes, nbytes, EXPLICIT, NULL), DCB_OK);
-    assert_int_equal(add(writer, bytes, nbytes, EXPLICIT, &error), DCB_ERR_ARGUMENT);
-    assert_non_null(strstr(error.message, "SOP Instance UID"));
-    free(bytes);
-    bytes = source_instance(&nbytes, &kind, 1);
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-        const refusal *r = &refusals[i];
-        dcb_dataset *dataset = parse(bytes, nbytes, DCB_SYNTAX_EXPLICIT_LE, NULL);
-        if (r->vr != NULL)
-            assert_int_equal(dcb_dataset_put(dataset, r->tag, DCB_VR(r->vr[0], r->vr[1]), r->value,
-                                             r->nbytes, NULL),
-                             DCB_OK);
-        else if (r->tag != 0)
-            dcb_dataset_remove(dataset, r->tag);
-        uint8_t *changed = NULL;
-        size_t changed_nbytes = 0;
-        assert_int_equal(
-            dcb_dataset_encode(&changed, &changed_nbytes, dataset, DCB_SYNTAX_EXPLICIT_LE, NULL),
-            DCB_OK);
-        dcb_status status =
-            add(writer, changed, changed_nbytes, r->syntax != NULL ? r->syntax : EXPLICIT, &error);
-        if (status != DCB_ERR_UNSUPPORTED || strstr(error.message, r->says) == NULL)
-            fail_msg("%s: %d %s", r->name, (int)status, error.message);
-        free(changed);
-        dcb_dataset_close(dataset);
-    }
-    for (size_t cut = 0; cut < nbytes; cut += 3) /* nothing that is cut short is taken in */
-        assert_int_not_equal(add(writer, bytes, cut, EXPLICIT, &error), DCB_OK);
-    assert_int_equal(add(writer, bytes, nbytes, EXPLICIT, NULL), DCB_OK);
-    free(bytes);
-    assert_int_equal(dcb_writer_commit(writer, NULL, NULL), DCB_OK);
-    dcb_series *series = open_series(f->file, false);
-    assert_int_equal(dcb_series_get_info(series)->nframes, 2);
-    check_source_bytes(&kind, series, 0);
-    check_source_bytes(&kind, series, 1);
-    dcb_series_close(series);
-}
-
-static void test_nothing_to_write(void **state)
-{
-    const folder *f = *state;
-    dcb_writer *writer = NULL;
-    dcb_error error = DCB_ERROR_INIT;
-    remove(f->file);
-    assert_int_equal(dcb_writer_create(&writer, f->file, NULL, NULL), DCB_OK);
-    assert_int_equal(dcb_writer_commit(writer, NULL, &error), DCB_ERR_ARGUMENT);
-    char *nowhere = path_join(f->path, "nowhere/series.dcbs");
-    assert_int_equal(dcb_writer_create(&writer, nowhere, NULL, &error), DCB_ERR_IO);
-    assert_null(writer);
-    free(nowhere);
-    FILE *file = fopen(f->file, "rb");
-    assert_null(file);
-}
-
-/* ---- Damage ---------------------------------------------------------------------------------- */
-
-/* Whether all frames are what was taken in; a failure is an answer too, a wrong byte is not. */
-static bool all_right_or_failed(const uint8_t *bytes, size_t nbytes, uint8_t *const *sources,
-                                const size_t *source_nbytes, bool *failed)
-{
-    dcb_series *series = NULL;
-    *failed = true;
-    if (dcb_series_open_memory(&series, bytes, nbytes, NULL, NULL) != DCB_OK)
-        return true;
-    bool right = true;
-    *failed = false;
-    for (uint32_t i = 0; i < 2; i++) {
-        dcb_frame *frame = NULL;
-        dcb_error error = DCB_ERROR_INIT;
-        if (dcb_series_frame(&frame, series, i, DCB_ENCODING_EXPLICIT_LE, &error) != DCB_OK) {
-            char name[32];
-            snprintf(name, sizeof name, "frame %u", (unsigned)i);
-            if (strstr(error.message, name) == NULL)
-                fail_msg("%s: %s", name, error.message);
-            *failed = true;
-            continue;
-        }
-        size_t got = 0;
-        const uint8_t *dataset = dcb_frame_dataset(frame, &got);
-        right = right && got == source_nbytes[i] && memcmp(dataset, sources[i], got) == 0;
-        dcb_frame_release(frame);
-    }
-    dcb_series_close(series);
-    return right;
-}
-
-static void test_damage_is_noticed(void **state)
-{
-    const folder *f = *state;
-    const source_kind kind = {.name = "damaged", .rows = 3, .columns = 3};
-    write_kind(f->file, &kind, 2, NULL);
-    size_t nbytes = 0, source_nbytes[2];
-    uint8_t *bytes = read_whole_file(f->file, &nbytes), *sources[2];
-    for (uint32_t i = 0; i < 2; i++)
-        sources[i] = source_instance(&source_nbytes[i], &kind, i);
-    dcb_series *series = open_series(f->file, false);
-    const dcb_section meta = dcb_series_get_info(series)->sections[DCB_SECTION_DICOMMETA];
-    const dcb_section space = dcb_series_get_info(series)->sections[DCB_SECTION_SPACE];
-    dcb_series_close(series);
-    bool failed = false;
-    assert_true(all_right_or_failed(bytes, nbytes, sources, source_nbytes, &failed));
-    assert_false(failed);
-    for (size_t at = 0; at < nbytes; at++) {
-        bytes[at] ^= 0x10;
-        if (!all_right_or_failed(bytes, nbytes, sources, source_nbytes, &failed))
-            fail_msg("byte %zu changed, and a wrong instance came out", at);
-        bool unused = (at >= meta.offset && at < meta.offset + meta.nbytes) ||
-                      (at >= space.offset && at < space.offset + space.nbytes);
-        if (!failed && !unused)
-            fail_msg("byte %zu changed, and nobody noticed", at);
-        bytes[at] ^= 0x10;
-    }
-    for (size_t cut = 0; cut < nbytes; cut++) {
-        uint8_t *shorter = malloc(cut + 1);
-        memcpy(shorter, bytes, cut);
-        assert_true(all_right_or_failed(shorter, cut, sources, source_nbytes, &failed));
-        assert_true(failed);
-        free(shorter);
-    }
-    for (uint32_t i = 0; i < 2; i++)
-        free(sources[i]);
-    free(bytes);
-}
-
-/* A later version is refused by name; the JSON can still be had. */
-static void test_later_version(void **state)
-{
-    const folder *f = *state;
-    write_kind(f->file, &(source_kind){.name = "later"}, 2, NULL);
-    size_t nbytes = 0;
-    uint8_t *bytes = read_whole_file(f->file, &nbytes);
-    dcb_series *series = NULL;
-    dcb_error error = DCB_ERROR_INIT;
-    bytes[nbytes - 64 + 8] = 2;
-    uint64_t checksum = dcb__checksum(bytes + nbytes - 64, 56);
-    memcpy(bytes + nbytes - 8, &checksum, 8);
-    assert_int_equal(dcb_series_open_memory(&series, bytes, nbytes, NULL, &error),
-                     DCB_ERR_UNSUPPORTED);
-    assert_non_null(strstr(error.message, "version 2"));
-    dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
-    options.ignore_trailer = true;
-    assert_int_equal(dcb_series_open_memory(&series, bytes, nbytes, &options, &error), DCB_OK);
-    dcb_series_close(series);
-    free(bytes);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -762,14 +380,7 @@ int main(void)
         cmocka_unit_test(test_real_values_without_the_trailer),
         cmocka_unit_test(test_elements),
         cmocka_unit_test(test_verify),
-        cmocka_unit_test(test_htj2k_is_kept),
-        cmocka_unit_test(test_frames_of_another_file),
-        cmocka_unit_test(test_frames_without_trailer),
         cmocka_unit_test(test_given_samples),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_nothing_to_write),
-        cmocka_unit_test(test_damage_is_noticed),
-        cmocka_unit_test(test_later_version),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, writer_fixture_setup, writer_fixture_teardown);
 }
