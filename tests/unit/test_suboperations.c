@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "fake_destination.h"
 #include "log.h"
 #include "make_dcbs.h"
 #include "move_plan.h"
@@ -23,162 +24,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CT         "1.2.840.10008.5.1.4.1.1.2"
-#define PHANTOM    TEST_DATA_DIR "/golden/ct_phantom_small/series.dcbs"
-#define TINY3      TEST_DATA_DIR "/golden/tiny3/series.dcbs"
-#define JPEG_LS    "1.2.840.10008.1.2.4.80"
-#define MAX_STORES 1000
-#define NEVER      UINT32_MAX
-
-/* ---- A destination that answers by a script ---- */
-
-typedef struct world {
-    /* The script. */
-    uint32_t refuse_from, refuse_to; /* associations (from 0) that are refused */
-    uint32_t odd_from;               /* from this one on, other contexts are accepted */
-    const char *accepted;        /* the only transfer syntax that is accepted; NULL: the first */
-    uint32_t lost_from, lost_to; /* C-STOREs (from 0) under which the association breaks off */
-    uint32_t silent;             /* the C-STORE that is not answered */
-    uint32_t blocked;            /* the C-STORE that waits for an interrupt */
-    uint16_t status[8];          /* of the first ones */
-    uint32_t together;           /* the first so many C-STOREs wait for one another */
-    /* What happened. */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    uint32_t nopened, nreleased, nclosed, ninterrupts;
-    uint32_t nstores, nat_once, most_at_once;
-    uint32_t ncontexts; /* proposed at the last one */
-    char stored[MAX_STORES][UL_UID_SIZE];
-    char syntaxes[MAX_STORES][UL_UID_SIZE];
-} world;
-
-static world now;
-
-typedef struct fake_link {
-    bool is_open, interrupted;
-} fake_link;
-
-static void reset(void)
-{
-    now = (world){.refuse_from = NEVER,
-                  .odd_from = NEVER,
-                  .lost_from = NEVER,
-                  .silent = NEVER,
-                  .blocked = NEVER};
-    pthread_mutex_init(&now.lock, NULL);
-    pthread_cond_init(&now.changed, NULL);
-}
-
-static void *fake_create(const store_target *target)
-{
-    (void)target;
-    return calloc(1, sizeof(fake_link));
-}
-
-static void answer(ul_request *request, bool odd)
-{
-    for (uint32_t i = 0; i < request->ncontexts; i++) {
-        ul_context *context = &request->contexts[i];
-        const char *syntax = now.accepted != NULL ? now.accepted : context->syntaxes[0];
-        bool proposed = false;
-        for (uint32_t k = 0; k < context->nsyntaxes; k++)
-            proposed = proposed || strcmp(context->syntaxes[k], syntax) == 0;
-        if (proposed && !(odd && i == 0))
-            ul_context_accept(context, syntax, true);
-        else
-            ul_context_refuse(context, 4);
-    }
-}
-
-static bool fake_open(void *link, ul_request *request, void (*on_connected)(void *context),
-                      void *context, ul_connect_fault *fault)
-{
-    fake_link *l = link;
-    *fault = (ul_connect_fault){0};
-    pthread_mutex_lock(&now.lock);
-    assert_false(l->is_open);
-    const uint32_t n = now.nopened++;
-    const bool interrupted = l->interrupted;
-    const bool refused = n >= now.refuse_from && n < now.refuse_to;
-    if (!refused && !interrupted) {
-        answer(request, n >= now.odd_from);
-        now.ncontexts = request->ncontexts;
-        l->is_open = true;
-    }
-    pthread_mutex_unlock(&now.lock);
-    if (refused || interrupted) {
-        fault->stopped = interrupted;
-        snprintf(fault->comment, sizeof fault->comment, "rejected: local limit exceeded");
-        return false;
-    }
-    on_connected(context);
-    return true;
-}
-
-static store_result fake_store(void *link, uint8_t context_id, const dcb_frame *frame,
-                               uint16_t *status, scp_error *error)
-{
-    fake_link *l = link;
-    store_result result = STORE_ANSWERED;
-    (void)context_id;
-    scp_fail(error, "by the script");
-    pthread_mutex_lock(&now.lock);
-    assert_true(l->is_open);
-    const uint32_t n = now.nstores++;
-    snprintf(now.stored[n], UL_UID_SIZE, "%s", dcb_frame_sop_instance_uid(frame));
-    snprintf(now.syntaxes[n], UL_UID_SIZE, "%s", dcb_frame_transfer_syntax_uid(frame));
-    if (++now.nat_once > now.most_at_once)
-        now.most_at_once = now.nat_once;
-    pthread_cond_broadcast(&now.changed);
-    while (n < now.together && now.nstores < now.together)
-        pthread_cond_wait(&now.changed, &now.lock);
-    while (n == now.blocked && !l->interrupted)
-        pthread_cond_wait(&now.changed, &now.lock);
-    if (l->interrupted || (n >= now.lost_from && n < now.lost_to))
-        result = STORE_LOST;
-    else if (n == now.silent)
-        result = STORE_SILENT;
-    *status = n < 8 ? now.status[n] : 0;
-    l->is_open = result == STORE_ANSWERED;
-    now.nat_once--;
-    pthread_mutex_unlock(&now.lock);
-    return result;
-}
-
-static void fake_release(void *link)
-{
-    fake_link *l = link;
-    pthread_mutex_lock(&now.lock);
-    now.nreleased += l->is_open;
-    l->is_open = false;
-    pthread_mutex_unlock(&now.lock);
-}
-
-static void fake_interrupt(void *link)
-{
-    pthread_mutex_lock(&now.lock);
-    ((fake_link *)link)->interrupted = true;
-    now.ninterrupts++;
-    pthread_cond_broadcast(&now.changed);
-    pthread_mutex_unlock(&now.lock);
-}
-
-static void fake_close(void *link)
-{
-    pthread_mutex_lock(&now.lock);
-    now.nclosed++;
-    pthread_mutex_unlock(&now.lock);
-    free(link);
-}
-
-static const store_link_kind fake_links = {
-    .create = fake_create,
-    .open = fake_open,
-    .store = fake_store,
-    .release = fake_release,
-    .interrupt = fake_interrupt,
-    .close = fake_close,
-};
+#define CT      "1.2.840.10008.5.1.4.1.1.2"
+#define PHANTOM TEST_DATA_DIR "/golden/ct_phantom_small/series.dcbs"
+#define TINY3   TEST_DATA_DIR "/golden/tiny3/series.dcbs"
+#define JPEG_LS "1.2.840.10008.1.2.4.80"
 
 /* ---- A retrieval ---- */
 
@@ -213,7 +62,7 @@ static retrieve make_retrieve(const char *path, int times)
 static suboperations_setting make_setting(uint32_t nassociations, uint32_t retries)
 {
     suboperations_setting setting = {
-        .links = &fake_links, .nassociations = nassociations, .retries = retries};
+        .links = &fake_destination_links, .nassociations = nassociations, .retries = retries};
     snprintf(setting.target.called_ae_title, UL_AE_TITLE_SIZE, "DEST");
     return setting;
 }
@@ -226,7 +75,8 @@ static void run(retrieve *r, uint32_t nassociations, uint32_t retries)
     while (suboperations_wait(s, 60000) != SUBOPERATIONS_OVER)
         ;
     suboperations_close(s);
-    assert_int_equal(now.nclosed, nassociations < r->list.count ? nassociations : r->list.count);
+    assert_int_equal(destination.nclosed,
+                     nassociations < r->list.count ? nassociations : r->list.count);
 }
 
 static void assert_counts(const retrieve *r, size_t completed, size_t failed, size_t warning)
@@ -239,7 +89,7 @@ static void assert_counts(const retrieve *r, size_t completed, size_t failed, si
 /* Each of the first ninstances of the list is among what was stored, so many more were sent. */
 static void assert_stored(const retrieve *r, size_t ninstances, size_t nmore)
 {
-    assert_int_equal(now.nstores, ninstances + nmore);
+    assert_int_equal(destination.nstores, ninstances + nmore);
     for (size_t i = 0; i < ninstances; i++) {
         char uid[UL_UID_SIZE];
         size_t nsent = 0, nlisted = 0;
@@ -249,8 +99,8 @@ static void assert_stored(const retrieve *r, size_t ninstances, size_t nmore)
             instance_list_uid(other, &r->list, k);
             nlisted += strcmp(uid, other) == 0;
         }
-        for (size_t k = 0; k < now.nstores; k++)
-            nsent += strcmp(uid, now.stored[k]) == 0;
+        for (size_t k = 0; k < destination.nstores; k++)
+            nsent += strcmp(uid, destination.stored[k]) == 0;
         assert_true(nsent >= nlisted);
     }
 }
@@ -260,19 +110,19 @@ static void assert_stored(const retrieve *r, size_t ninstances, size_t nmore)
 static void test_in_order(void **state)
 {
     (void)state;
-    reset();
+    fake_destination_reset();
     retrieve r = make_retrieve(PHANTOM, 1);
     run(&r, 1, 0);
     assert_counts(&r, 8, 0, 0);
-    assert_int_equal(now.nopened, 1);
-    assert_int_equal(now.nreleased, 1);
-    assert_int_equal(now.ninterrupts, 0);
-    assert_int_equal(now.ncontexts, 3); /* as stored, uncompressed, otherwise compressed */
+    assert_int_equal(destination.nopened, 1);
+    assert_int_equal(destination.nreleased, 1);
+    assert_int_equal(destination.ninterrupts, 0);
+    assert_int_equal(destination.ncontexts, 3); /* as stored, uncompressed, otherwise compressed */
     for (size_t i = 0; i < 8; i++) {
         char uid[UL_UID_SIZE];
         instance_list_uid(uid, &r.list, i);
-        assert_string_equal(now.stored[i], uid);
-        assert_string_equal(now.syntaxes[i], UID_HTJ2K_LOSSLESS);
+        assert_string_equal(destination.stored[i], uid);
+        assert_string_equal(destination.syntaxes[i], UID_HTJ2K_LOSSLESS);
     }
     assert_int_equal(r.nstored, 8);
     retrieve_clear(&r);
@@ -287,17 +137,17 @@ static void test_syntaxes(void **state)
                                           {UID_HTJ2K, UID_HTJ2K_LOSSLESS},
                                           {JPEG_LS, JPEG_LS}};
     for (size_t i = 0; i < 4; i++) {
-        reset();
-        now.accepted = rows[i][0];
+        fake_destination_reset();
+        destination.accepted = rows[i][0];
         retrieve r = make_retrieve(PHANTOM, 1);
         run(&r, 2, 0);
         assert_counts(&r, 8, 0, 0);
         for (size_t k = 0; k < 8; k++)
-            assert_string_equal(now.syntaxes[k], rows[i][1]);
+            assert_string_equal(destination.syntaxes[k], rows[i][1]);
         retrieve_clear(&r);
     }
-    reset();
-    now.accepted = "1.2.840.10008.1.2.4.50";
+    fake_destination_reset();
+    destination.accepted = "1.2.840.10008.1.2.4.50";
     retrieve r = make_retrieve(PHANTOM, 1);
     run(&r, 1, 0);
     assert_counts(&r, 0, 8, 0);
@@ -310,15 +160,15 @@ static void test_in_parallel(void **state)
 {
     (void)state;
     for (uint32_t n = 2; n <= SUBOPERATIONS_ASSOCIATIONS_MAX; n *= 2) {
-        reset();
-        now.together = n;
+        fake_destination_reset();
+        destination.together = n;
         retrieve r = make_retrieve(PHANTOM, 12);
         run(&r, n, 0);
         assert_counts(&r, 96, 0, 0);
         assert_stored(&r, 96, 0);
-        assert_int_equal(now.most_at_once, n);
-        assert_int_equal(now.nopened, n);
-        assert_int_equal(now.nreleased, n);
+        assert_int_equal(destination.most_at_once, n);
+        assert_int_equal(destination.nopened, n);
+        assert_int_equal(destination.nreleased, n);
         retrieve_clear(&r);
     }
 }
@@ -326,10 +176,10 @@ static void test_in_parallel(void **state)
 static void test_statuses(void **state)
 {
     (void)state;
-    reset();
-    now.status[1] = 0xA700;
-    now.status[4] = 0xB007;
-    now.status[5] = 0x0110;
+    fake_destination_reset();
+    destination.status[1] = 0xA700;
+    destination.status[4] = 0xB007;
+    destination.status[5] = 0x0110;
     retrieve r = make_retrieve(PHANTOM, 1);
     run(&r, 1, 0);
     assert_counts(&r, 5, 2, 1);
@@ -344,15 +194,15 @@ static void test_no_association(void **state)
     (void)state;
     for (uint32_t n = 1; n <= 4; n += 3) {
         for (uint32_t retries = 0; retries <= 2; retries++) {
-            reset();
-            now.refuse_from = 0;
-            now.refuse_to = NEVER;
+            fake_destination_reset();
+            destination.refuse_from = 0;
+            destination.refuse_to = FAKE_NEVER;
             retrieve r = make_retrieve(PHANTOM, 1);
             run(&r, n, retries);
             assert_counts(&r, 0, 8, 0);
-            assert_int_equal(now.nopened, 1 + retries); /* one asks for all */
+            assert_int_equal(destination.nopened, 1 + retries); /* one asks for all */
             assert_string_equal(r.cause, "DEST rejected: local limit exceeded");
-            assert_int_equal(now.nstores, 0);
+            assert_int_equal(destination.nstores, 0);
             retrieve_clear(&r);
         }
     }
@@ -362,13 +212,13 @@ static void test_no_association(void **state)
 static void test_retry(void **state)
 {
     (void)state;
-    reset();
-    now.refuse_from = 0;
-    now.refuse_to = 2;
+    fake_destination_reset();
+    destination.refuse_from = 0;
+    destination.refuse_to = 2;
     retrieve r = make_retrieve(PHANTOM, 1);
     run(&r, 1, 2);
     assert_counts(&r, 8, 0, 0);
-    assert_int_equal(now.nopened, 3);
+    assert_int_equal(destination.nopened, 3);
     retrieve_clear(&r);
 }
 
@@ -376,9 +226,9 @@ static void test_retry(void **state)
 static void test_one_is_enough(void **state)
 {
     (void)state;
-    reset();
-    now.refuse_from = 1;
-    now.refuse_to = NEVER;
+    fake_destination_reset();
+    destination.refuse_from = 1;
+    destination.refuse_to = FAKE_NEVER;
     retrieve r = make_retrieve(PHANTOM, 3);
     run(&r, 4, 0);
     assert_counts(&r, 24, 0, 0);
@@ -390,13 +240,13 @@ static void test_one_is_enough(void **state)
 static void test_other_contexts(void **state)
 {
     (void)state;
-    reset();
-    now.odd_from = 1;
+    fake_destination_reset();
+    destination.odd_from = 1;
     retrieve r = make_retrieve(PHANTOM, 3);
     run(&r, 3, 0);
     assert_counts(&r, 24, 0, 0);
-    for (size_t k = 0; k < now.nstores; k++)
-        assert_string_equal(now.syntaxes[k], UID_HTJ2K_LOSSLESS);
+    for (size_t k = 0; k < destination.nstores; k++)
+        assert_string_equal(destination.syntaxes[k], UID_HTJ2K_LOSSLESS);
     retrieve_clear(&r);
 }
 
@@ -405,9 +255,9 @@ static void test_breaks_off(void **state)
     (void)state;
     for (uint32_t n = 1; n <= 3; n++) {
         /* Once: the instance is sent again. */
-        reset();
-        now.lost_from = 5;
-        now.lost_to = 6;
+        fake_destination_reset();
+        destination.lost_from = 5;
+        destination.lost_to = 6;
         retrieve r = make_retrieve(PHANTOM, 2);
         run(&r, n, 1);
         assert_counts(&r, 16, 0, 0);
@@ -415,15 +265,15 @@ static void test_breaks_off(void **state)
         retrieve_clear(&r);
     }
     /* Twice under the same instance: that one fails, the others do not. */
-    reset();
-    now.lost_from = 5;
-    now.lost_to = 7;
+    fake_destination_reset();
+    destination.lost_from = 5;
+    destination.lost_to = 7;
     retrieve r = make_retrieve(PHANTOM, 2);
     run(&r, 1, 2);
     assert_counts(&r, 15, 1, 0);
     assert_int_equal(r.failures[0], 5);
     assert_string_equal(r.cause, "the destination broke off the association");
-    assert_int_equal(now.nopened, 3);
+    assert_int_equal(destination.nopened, 3);
     retrieve_clear(&r);
 }
 
@@ -432,16 +282,16 @@ static void test_dies(void **state)
 {
     (void)state;
     for (uint32_t n = 1; n <= 8; n *= 8) {
-        reset();
-        now.lost_from = 136;
-        now.lost_to = NEVER;
-        now.refuse_from = n;
-        now.refuse_to = NEVER;
+        fake_destination_reset();
+        destination.lost_from = 136;
+        destination.lost_to = FAKE_NEVER;
+        destination.refuse_from = n;
+        destination.refuse_to = FAKE_NEVER;
         retrieve r = make_retrieve(PHANTOM, 50);
         run(&r, n, 1);
         assert_int_equal(r.completed, 136);
         assert_int_equal(r.failed, 264);
-        assert_true(now.nstores >= 137 && now.nstores <= 136 + n);
+        assert_true(destination.nstores >= 137 && destination.nstores <= 136 + n);
         service_output out = {0};
         retrieve_final(&r, &out);
         assert_int_equal(out.command.status, 0xB000);
@@ -455,18 +305,18 @@ static void test_dies(void **state)
 static void test_silent(void **state)
 {
     (void)state;
-    reset();
-    now.silent = 2;
+    fake_destination_reset();
+    destination.silent = 2;
     retrieve r = make_retrieve(PHANTOM, 1);
     run(&r, 1, 1);
     assert_counts(&r, 7, 1, 0);
     assert_stored(&r, 8, 0);
     assert_string_equal(r.cause, "the destination did not answer in time");
-    assert_int_equal(now.nopened, 2);
+    assert_int_equal(destination.nopened, 2);
     retrieve_clear(&r);
     /* Without retries that was the end. */
-    reset();
-    now.silent = 2;
+    fake_destination_reset();
+    destination.silent = 2;
     r = make_retrieve(PHANTOM, 1);
     run(&r, 1, 0);
     assert_counts(&r, 2, 6, 0);
@@ -477,7 +327,7 @@ static void test_silent(void **state)
 static void test_unreadable(void **state)
 {
     (void)state;
-    reset();
+    fake_destination_reset();
     retrieve r = make_retrieve(PHANTOM, 1);
     const index_instance gone = {"/gone/x.dcbs", 0, CT, "1.2.3.4", "1", "2"};
     assert_true(instance_list_add(&r.list, &gone));
@@ -487,28 +337,28 @@ static void test_unreadable(void **state)
     assert_int_equal(r.failures[0], 8);
     retrieve_clear(&r);
     /* Nothing can be. */
-    reset();
+    fake_destination_reset();
     r = make_retrieve(NULL, 0);
     assert_true(instance_list_add(&r.list, &gone));
     run(&r, 1, 0);
     assert_counts(&r, 0, 1, 0);
-    assert_int_equal(now.nstores, 0);
+    assert_int_equal(destination.nstores, 0);
     retrieve_clear(&r);
 }
 
 static void await_stores(uint32_t n)
 {
-    pthread_mutex_lock(&now.lock);
-    while (now.nstores < n)
-        pthread_cond_wait(&now.changed, &now.lock);
-    pthread_mutex_unlock(&now.lock);
+    pthread_mutex_lock(&destination.lock);
+    while (destination.nstores < n)
+        pthread_cond_wait(&destination.changed, &destination.lock);
+    pthread_mutex_unlock(&destination.lock);
 }
 
 static void test_interrupted(void **state)
 {
     (void)state;
-    reset();
-    now.blocked = 3;
+    fake_destination_reset();
+    destination.blocked = 3;
     retrieve r = make_retrieve(PHANTOM, 1);
     const suboperations_setting setting = make_setting(1, 5);
     suboperations *s = suboperations_start(&setting, &r);
@@ -522,7 +372,7 @@ static void test_interrupted(void **state)
     assert_int_equal(out.command.status, 0xFE00);
     assert_int_equal(out.command.remaining, 5);
     suboperations_close(s);
-    assert_int_equal(now.nopened, 1);
+    assert_int_equal(destination.nopened, 1);
     retrieve_clear(&r);
 }
 
@@ -531,14 +381,14 @@ static void test_closed_in_the_middle(void **state)
 {
     (void)state;
     for (uint32_t n = 1; n <= 4; n++) {
-        reset();
-        now.blocked = 3;
+        fake_destination_reset();
+        destination.blocked = 3;
         retrieve r = make_retrieve(PHANTOM, 4);
         const suboperations_setting setting = make_setting(n, 1);
         suboperations *s = suboperations_start(&setting, &r);
         await_stores(4);
         suboperations_close(s);
-        assert_int_equal(now.nclosed, n);
+        assert_int_equal(destination.nclosed, n);
         retrieve_clear(&r);
     }
 }
@@ -546,7 +396,7 @@ static void test_closed_in_the_middle(void **state)
 static void test_stopped(void **state)
 {
     (void)state;
-    reset();
+    fake_destination_reset();
     retrieve r = make_retrieve(PHANTOM, 50);
     const suboperations_setting setting = make_setting(2, 1);
     suboperations *s = suboperations_start(&setting, &r);
@@ -554,7 +404,7 @@ static void test_stopped(void **state)
     suboperations_stop(s);
     while (suboperations_wait(s, 60000) != SUBOPERATIONS_OVER)
         ;
-    assert_int_equal(r.completed, now.nstores); /* those under way were finished */
+    assert_int_equal(r.completed, destination.nstores); /* those under way were finished */
     assert_int_equal(r.failed, 0);
     suboperations_close(s);
     retrieve_clear(&r);
@@ -593,7 +443,7 @@ static void test_many_classes(void **state)
 {
     (void)state;
     for (uint32_t n = 1; n <= 3; n += 2) {
-        reset();
+        fake_destination_reset();
         retrieve r = make_retrieve(NULL, 0);
         for (int i = 0; i < 100; i++) {
             char name[32], sop_class[32], sop_instance[32];
@@ -608,10 +458,10 @@ static void test_many_classes(void **state)
         run(&r, n, 0);
         assert_counts(&r, 100, 0, 0);
         assert_stored(&r, 100, 0);
-        assert_true(now.nopened >= 2);
-        assert_int_equal(now.nreleased, now.nopened);
-        for (size_t k = 0; k < now.nstores; k++)
-            assert_string_equal(now.syntaxes[k], UID_HTJ2K_LOSSLESS);
+        assert_true(destination.nopened >= 2);
+        assert_int_equal(destination.nreleased, destination.nopened);
+        for (size_t k = 0; k < destination.nstores; k++)
+            assert_string_equal(destination.syntaxes[k], UID_HTJ2K_LOSSLESS);
         retrieve_clear(&r);
     }
 }
@@ -656,7 +506,7 @@ static void test_preferred(void **state)
                                             {UID_EXPLICIT_LE, UID_HTJ2K_LOSSLESS},
                                             {UID_HTJ2K_LOSSLESS, UID_EXPLICIT_LE}};
     for (size_t i = 0; i < 3; i++) {
-        reset();
+        fake_destination_reset();
         retrieve r = make_retrieve(PHANTOM, 1);
         suboperations_setting setting = make_setting(2, 0);
         setting.prefer = prefer[i];
@@ -667,7 +517,7 @@ static void test_preferred(void **state)
         suboperations_close(s);
         assert_counts(&r, 8, 0, 0);
         for (size_t k = 0; k < 8; k++)
-            assert_string_equal(now.syntaxes[k], prefer[i][0]);
+            assert_string_equal(destination.syntaxes[k], prefer[i][0]);
         retrieve_clear(&r);
     }
 }
