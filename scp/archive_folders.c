@@ -79,8 +79,9 @@ static bool still_there(void *context, const char *path)
 {
     scp_archive *archive = context;
     struct stat st;
+    const bool has = series_pool_has(archive->series, path);
     int cause = stat(path, &st) == 0 ? 0 : errno;
-    bool there = cause == 0 && S_ISREG(st.st_mode), below = false, lost = false;
+    bool there = has || (cause == 0 && S_ISREG(st.st_mode)), below = false, lost = false;
     for (uint32_t i = 0; i < archive->options->narchives; i++) {
         archive_root *root = &archive->archive_roots[i];
         if (!archive__is_below(path, root->path))

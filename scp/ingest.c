@@ -61,6 +61,13 @@ static void see_number(scp_ingest *ingest, uint64_t number)
         atomic_store(&ingest->next_number, number + 1);
 }
 
+/* What comes from now on is newer than that, whatever the clock says. */
+static void see_time(scp_ingest *ingest, int64_t arrived_ns)
+{
+    if (arrived_ns > atomic_load(&ingest->last_arrival_ns))
+        atomic_store(&ingest->last_arrival_ns, arrived_ns);
+}
+
 typedef struct replay {
     scp_ingest *ingest;
     replay_counts counts;
@@ -100,6 +107,7 @@ static int restore_record(void *context, const journal_record *record, scp_error
     file_stamp stamp;
     const ingest_content content = {record->bytes, record->nbytes, record->arrived_ns, true};
     see_number(r->ingest, record->number);
+    see_time(r->ingest, record->arrived_ns);
     if (was_packed(r, record->number))
         return 0;
     ingest__path(path, r->ingest, record->number, ".dcm");
@@ -169,6 +177,7 @@ static int replay_file(replay *r, uint64_t number, const char *path, scp_error *
         break;
     }
     r->counts.files++;
+    see_time(r->ingest, stamp.mtime_ns);
     return take_file(r, number, path, &stamp, error);
 }
 
@@ -227,8 +236,10 @@ static int replay_folders(replay *r, scp_error *error)
 static int replay_into(replay *r, journal_replay_stats *stats, scp_error *error)
 {
     scp_ingest *ingest = r->ingest;
-    if (ingest__switch_redo(ingest, &r->packed, &r->npacked, error) != 0)
+    uint64_t newest = 0;
+    if (ingest__switch_redo(ingest, &r->packed, &r->npacked, &newest, error) != 0)
         return -1;
+    see_number(ingest, newest); /* a note that comes back must not name another instance */
     if (journal_replay(ingest->folder, ingest->folder_fd, restore_record, r, stats, error) != 0)
         return -1;
     /* What the journal held is durable in files before the journal goes. */
@@ -254,25 +265,39 @@ static int replay_all(scp_ingest *ingest, scp_error *error)
     const bool crashed = stats.records > 0 || r.counts.torn > 0 || r.counts.unfinished > 0;
     log_event(crashed ? LOG_WARN : LOG_INFO, "spool.opened", LOG_T("folder", ingest->folder),
               LOG_U("instances", r.counts.files), LOG_U("journal_records", stats.records),
-              LOG_U("torn_tails", stats.torn_segments), LOG_U("restored", r.counts.restored),
-              LOG_U("torn", r.counts.torn), LOG_U("unfinished", r.counts.unfinished),
-              LOG_U("indexed", r.counts.indexed), LOG_U("packed", r.npacked));
+              LOG_U("torn_tails", stats.torn_segments),
+              LOG_U("damaged_segments", stats.damaged_segments),
+              LOG_U("restored", r.counts.restored), LOG_U("torn", r.counts.torn),
+              LOG_U("unfinished", r.counts.unfinished), LOG_U("indexed", r.counts.indexed),
+              LOG_U("packed", r.npacked));
     return 0;
 }
 
 /* ---- Life ---- */
 
-/* Somebody wants to open this path, and there is nothing. */
-static void make_for_reader(void *context, const char *path)
+/* 0: it is not the path of a spool file. */
+static uint64_t number_of_path(const scp_ingest *ingest, const char *path)
 {
-    scp_ingest *ingest = context;
     char own[INGEST_PATH_SIZE];
     const char *name = strrchr(path, '/');
     const uint64_t number = name != NULL ? number_of(name + 1, ".dcm") : 0;
     ingest__path(own, ingest, number, ".dcm");
-    if (number == 0 || strcmp(own, path) != 0)
-        return;
-    const int cause = ingest__make_file(ingest, number);
+    return strcmp(own, path) == 0 ? number : 0;
+}
+
+static bool has_for_reader(void *context, const char *path)
+{
+    scp_ingest *ingest = context;
+    const uint64_t number = number_of_path(ingest, path);
+    return number != 0 && ingest__unwritten_has(ingest, number);
+}
+
+/* Somebody wants to open this path, and there is nothing. */
+static void make_for_reader(void *context, const char *path)
+{
+    scp_ingest *ingest = context;
+    const uint64_t number = number_of_path(ingest, path);
+    const int cause = number != 0 ? ingest__make_file(ingest, number) : 0;
     if (cause != 0)
         log_event(LOG_ERROR, "spool.not_written", LOG_T("path", path),
                   LOG_T("reason", strerror(cause)));
@@ -309,7 +334,7 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
         ingest_close(ingest);
         return -1;
     }
-    ingest->maker = (series_maker){NULL, make_for_reader, ingest};
+    ingest->maker = (series_maker){NULL, has_for_reader, make_for_reader, ingest};
     series_pool_add_maker(series, &ingest->maker);
     *out = ingest;
     return 0;

@@ -170,10 +170,25 @@ static int sync_folder_of(const char *path)
     return result;
 }
 
-int ingest__settle_file(const scp_ingest *ingest, int fd, const char *part, const char *path,
+int64_t ingest__arrival_time(scp_ingest *ingest)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    const int64_t by_clock = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t last = atomic_load(&ingest->last_arrival_ns), next;
+    do {
+        next = by_clock > last ? by_clock : last + 1;
+    } while (!atomic_compare_exchange_weak(&ingest->last_arrival_ns, &last, next));
+    return next;
+}
+
+int ingest__settle_file(scp_ingest *ingest, int fd, const char *part, const char *path,
                         file_stamp *stamp)
 {
     const bool durable = ingest->journal != NULL;
+    const struct timespec times[2] = {{0, UTIME_OMIT}, time_of(ingest__arrival_time(ingest))};
+    if (futimens(fd, times) != 0)
+        return errno;
     if (durable && fdatasync(fd) != 0)
         return errno;
     int result = take_stamp(fd, stamp);
@@ -228,7 +243,7 @@ void ingest__read_ahead(scp_ingest *ingest, uint64_t number)
     close(fd);
 }
 
-bool ingest__has_room(const scp_ingest *ingest, uint64_t nbytes)
+bool ingest__disk_has_room(const scp_ingest *ingest, uint64_t nbytes)
 {
     struct statvfs disk;
     if (fstatvfs(ingest->folder_fd, &disk) != 0)

@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -268,13 +267,17 @@ static dcb_series *open_known(ingest_instance *in, const ingest_place *place, ui
     return relocate(frame, in->ingest->index, in->ingest->series, in->sop_instance_uid);
 }
 
-static bool is_known(ingest_instance *in, const ingest_place *place)
+typedef enum comparison { SAME, DIFFERENT, UNREADABLE } comparison;
+
+static comparison compare(ingest_instance *in, const ingest_place *place)
 {
     uint32_t frame;
     dcb_series *known = open_known(in, place, &frame);
-    const bool same = known != NULL && is_same(in, known, frame);
+    if (known == NULL)
+        return UNREADABLE;
+    const bool same = is_same(in, known, frame);
     dcb_series_release(known);
-    return same;
+    return same ? SAME : DIFFERENT;
 }
 
 typedef enum duplicate_verdict { KEEP_IT, KEEP_WITH_WARNING, HAVE_IT, DROP_IT } duplicate_verdict;
@@ -294,9 +297,12 @@ static duplicate_verdict judge_duplicate(ingest_instance *in, const char *series
     duplicate_verdict verdict = KEEP_WITH_WARNING;
     const store_duplicates policy = in->ingest->options->store_duplicates;
     const char *effect = "the SOP instance is in another series too: both are kept";
-    if (place.same_series && is_known(in, &place)) {
+    const comparison found = place.same_series ? compare(in, &place) : DIFFERENT;
+    if (found == SAME) {
         verdict = HAVE_IT;
         effect = "";
+    } else if (found == UNREADABLE) { /* whatever the policy: it may be the only one */
+        effect = "the instance that is here cannot be read: both are kept";
     } else if (place.same_series && policy == DUPLICATES_REPLACE) {
         effect = "another instance with this UID is replaced";
     } else if (place.same_series) {
@@ -316,14 +322,6 @@ static duplicate_verdict judge_duplicate(ingest_instance *in, const char *series
 
 /* ---- Keeping ---- */
 
-/* By the clock that gives files their times, so that what comes later is never older. */
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 /* With a journal the file is written later, if at all. */
 static int keep_small(ingest_instance *in, ingest_pending *entry)
 {
@@ -331,14 +329,14 @@ static int keep_small(ingest_instance *in, ingest_pending *entry)
     const uint64_t hash = XXH3_64bits_digest(in->hash);
     ingest__seal(in->bytes, in->nbytes, hash);
     if (ingest->journal == NULL) {
-        const ingest_content content = {in->bytes, in->nbytes, 0, true};
+        const ingest_content content = {in->bytes, in->nbytes, ingest__arrival_time(ingest), true};
         return ingest__write_file(ingest, entry->path, &content, &entry->stamp);
     }
     int result = ingest__reserve(ingest, in->nbytes);
     if (result != 0)
         return result;
     const journal_record record = {.number = in->number,
-                                   .arrived_ns = now_ns(),
+                                   .arrived_ns = ingest__arrival_time(ingest),
                                    .bytes = in->bytes,
                                    .nbytes = in->nbytes,
                                    .payload_hash = hash};

@@ -30,9 +30,10 @@
 #define SEGMENT_NBYTES (64u << 20)
 #define SEGMENT_SMALL  (4u << 20) /* on a small disk, or for a small journal */
 #define SMALL_MB       256
-#define CYCLE          3   /* segments that are used in turn, whatever comes */
-#define DISK_SHARE     16  /* of what is free, this part may become the journal's */
-#define QUIET_MS       200 /* more segments are made when nothing came for so long */
+#define CYCLE          3     /* segments that are used in turn, whatever comes */
+#define DISK_SHARE     16    /* of what is free, this part may become the journal's */
+#define BURST_MS       60000 /* who fills a segment within this time */
+#define QUIET_MS       200   /* more segments are made when nothing came for so long */
 #define FILL_NBYTES    (1u << 20)
 #define GROUP_MAX      64
 #define RETRY_MS       1000
@@ -68,9 +69,11 @@ struct ingest_journal {
     bool leading;
     segment segments[SEGMENTS_MAX];
     uint32_t nsegments;
-    uint32_t nwanted, nmost; /* how many there should be, and could */
-    segment *active;         /* the leader's */
-    int64_t written_ms;      /* the last record, by the steady clock */
+    uint64_t most_nbytes; /* of all segments */
+    bool grows;           /* a burst filled one whose records could not stay */
+    segment *active;      /* the leader's */
+    int64_t activated_ms; /* by the steady clock */
+    int64_t written_ms;   /* the last record */
     uint64_t position, next_sequence;
     int checkpoint_failed; /* errno of the last one; 0: it went well */
     int create_failed;     /* errno of the last try to make a segment */
@@ -198,6 +201,7 @@ static int activate_segment(ingest_journal *j)
             j->active = &j->segments[i];
             j->active->lasting = count_free(j) > CYCLE;
             j->active->state = SEGMENT_ACTIVE;
+            j->activated_ms = steady_clock_ms();
             j->position = JOURNAL_BLOCK;
             pthread_cond_signal(&j->work); /* the next one may be due */
             return write_segment_header(j->active, j->next_sequence++);
@@ -225,8 +229,8 @@ static waiter *take_group(ingest_journal *j, int *result)
 {
     const uint64_t nbytes = record_nbytes(j->first->record->nbytes);
     if (j->active != NULL && j->position + nbytes > j->segment_nbytes) {
-        if (!j->active->lasting)
-            j->nwanted = j->nmost; /* so much comes at a time */
+        if (!j->active->lasting && steady_clock_ms() - j->activated_ms < BURST_MS)
+            j->grows = true;
         retire_active(j);
     }
     *result = j->active == NULL ? activate_segment(j) : 0;
@@ -468,6 +472,35 @@ static void checkpoint(ingest_journal *j)
         wait_to_retry(j);
 }
 
+/* 0: there is no such segment. */
+static uint64_t segment_on_disk(const ingest_journal *j, unsigned i)
+{
+    char name[SEGMENT_NAME_SIZE];
+    struct stat st;
+    journal__segment_name(name, i);
+    return fstatat(j->folder_fd, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+/* What is free, and what the journal has. */
+static uint64_t disk_available(const ingest_journal *j)
+{
+    struct statvfs disk;
+    if (fstatvfs(j->folder_fd, &disk) != 0)
+        return 0;
+    uint64_t nbytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    for (unsigned i = 0; i < SEGMENTS_MAX; i++)
+        nbytes += segment_on_disk(j, i);
+    return nbytes;
+}
+
+/* How many segments there may be now. */
+static uint32_t count_most(const ingest_journal *j)
+{
+    const uint64_t share = disk_available(j) / DISK_SHARE;
+    const uint64_t n = (j->most_nbytes < share ? j->most_nbytes : share) / j->segment_nbytes;
+    return n < CYCLE ? CYCLE : n > SEGMENTS_MAX ? SEGMENTS_MAX : (uint32_t)n;
+}
+
 static void add_segment(ingest_journal *j)
 {
     const uint32_t i = j->nsegments;
@@ -482,10 +515,22 @@ static void add_segment(ingest_journal *j)
     if (result == 0)
         j->segments[j->nsegments++] = made;
     else if (i >= CYCLE)
-        j->nwanted = j->nmost = i; /* it works without */
+        j->grows = false; /* it works without */
     pthread_cond_broadcast(&j->changed);
     if (result != 0)
         wait_to_retry(j);
+}
+
+/* Beyond those that it cannot do without: as many as the disk has room for now. */
+static void grow(ingest_journal *j)
+{
+    pthread_mutex_unlock(&j->lock);
+    const uint32_t nmost = count_most(j);
+    pthread_mutex_lock(&j->lock);
+    if (j->nsegments < nmost)
+        add_segment(j);
+    else
+        j->grows = false;
 }
 
 static void *run_thread(void *context)
@@ -493,10 +538,12 @@ static void *run_thread(void *context)
     ingest_journal *j = context;
     pthread_mutex_lock(&j->lock);
     while (!j->stopping) {
-        const bool grows = j->nsegments < j->nwanted && j->create_failed == 0;
+        const bool grows = j->grows && j->create_failed == 0;
         const int64_t quiet_ms = j->written_ms + QUIET_MS;
-        if (needs_segment(j) || (grows && steady_clock_ms() >= quiet_ms))
+        if (needs_segment(j))
             add_segment(j);
+        else if (grows && steady_clock_ms() >= quiet_ms)
+            grow(j);
         else if (has_done_segment(j))
             checkpoint(j);
         else if (grows)
@@ -535,39 +582,24 @@ int journal_clear(int folder_fd)
     return result;
 }
 
-/* 0: there is no such segment. */
-static uint64_t segment_on_disk(const ingest_journal *j, unsigned i)
-{
-    char name[SEGMENT_NAME_SIZE];
-    struct stat st;
-    journal__segment_name(name, i);
-    return fstatat(j->folder_fd, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
-}
-
-/* What it may grow to, and how large its segments are. */
+/* How large its segments are. */
 static void choose_size(ingest_journal *j, uint32_t most_mb)
 {
-    struct statvfs disk;
-    uint64_t available = UINT64_MAX;
-    if (fstatvfs(j->folder_fd, &disk) == 0)
-        available = (uint64_t)disk.f_bavail * disk.f_frsize;
-    for (unsigned i = 0; i < SEGMENTS_MAX && available != UINT64_MAX; i++)
-        available += segment_on_disk(j, i);
-    const bool small = most_mb < SMALL_MB || available < DISK_SHARE * (uint64_t)SEGMENT_NBYTES;
-    const uint64_t share = available / DISK_SHARE, wanted = (uint64_t)most_mb << 20;
+    const bool small =
+        most_mb < SMALL_MB || disk_available(j) < DISK_SHARE * (uint64_t)SEGMENT_NBYTES;
+    j->most_nbytes = (uint64_t)most_mb << 20;
     j->segment_nbytes = small ? SEGMENT_SMALL : SEGMENT_NBYTES;
-    const uint64_t n = (wanted < share ? wanted : share) / j->segment_nbytes;
-    j->nmost = n < CYCLE ? CYCLE : n > SEGMENTS_MAX ? SEGMENTS_MAX : (uint32_t)n;
 }
 
 /* A journal that has grown is there from the first instance on; what is too much goes. */
 static void take_segments(ingest_journal *j)
 {
     char name[SEGMENT_NAME_SIZE];
-    while (j->nsegments < j->nmost && segment_on_disk(j, j->nsegments) == j->segment_nbytes &&
+    const uint32_t nmost = count_most(j);
+    while (j->nsegments < nmost && segment_on_disk(j, j->nsegments) == j->segment_nbytes &&
            make_segment(j, j->nsegments, &j->segments[j->nsegments]) == 0)
         j->nsegments++;
-    for (unsigned i = j->nmost; i < SEGMENTS_MAX; i++) {
+    for (unsigned i = nmost; i < SEGMENTS_MAX; i++) {
         journal__segment_name(name, i);
         unlinkat(j->folder_fd, name, 0);
     }

@@ -42,7 +42,8 @@ typedef struct journal_record {
 
 typedef struct journal_replay_stats {
     uint64_t records;
-    uint64_t torn_segments; /* those whose last record was cut off */
+    uint64_t torn_segments;    /* those whose last records were cut off */
+    uint64_t damaged_segments; /* those that are not what was written: told in the log */
 } journal_replay_stats;
 
 /* 0, or -1 with the error to stop. */

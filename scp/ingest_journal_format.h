@@ -5,7 +5,7 @@
  *
  * Layout of a segment: a block with its sequence number, then records: a block with the record's
  * header, and the bytes from the next block's start. A record counts where its header names the
- * segment's sequence and its hashes agree; the first header that does not ends the segment.
+ * segment's sequence and its hashes agree.
  */
 #ifndef INGEST_JOURNAL_FORMAT_H
 #define INGEST_JOURNAL_FORMAT_H
@@ -39,9 +39,10 @@ void journal__segment_name(char name[SEGMENT_NAME_SIZE], unsigned i);
 
 typedef enum record_state {
     RECORD_WHOLE,
-    RECORD_TORN,     /* its bytes are not what was written; the header is */
-    RECORD_END,      /* there is no record of this segment */
-    RECORD_END_TORN, /* there was to be one: its header was cut off */
+    RECORD_TORN,        /* its bytes are not what was written; the header is */
+    RECORD_HEADER_TORN, /* neither is the header */
+    RECORD_NONE,        /* there is none of this segment */
+    RECORD_UNREADABLE,  /* errno tells why */
 } record_state;
 /* The record at that place of the segment with that sequence; its bytes (JOURNAL_RECORD_MAX at
    most) come into the buffer. */

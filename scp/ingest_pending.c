@@ -28,6 +28,7 @@
 #define HELD_MAX  64  /* instances that wait in memory for their files */
 #define RETRY_NS  100000000L
 #define SETTLE_MS 5000 /* how long a query waits where writing fails */
+#define STOP_MS   5000 /* how long a stop writes files; what is left the next start does */
 
 /* ---- The list; the lock is held ---- */
 
@@ -105,7 +106,7 @@ int ingest__reserve(scp_ingest *ingest, uint64_t nbytes)
         pthread_cond_wait(&ingest->changed, &ingest->lock);
     if (ingest->failing)
         result = EIO; /* what was acknowledged comes first */
-    else if (!ingest__has_room(ingest, ingest->journal_only + nbytes))
+    else if (!ingest__disk_has_room(ingest, ingest->journal_only + nbytes))
         result = ENOSPC;
     if (result == 0) {
         ingest->nheld++;
@@ -113,6 +114,14 @@ int ingest__reserve(scp_ingest *ingest, uint64_t nbytes)
     }
     pthread_mutex_unlock(&ingest->lock);
     return result;
+}
+
+bool ingest__has_room(scp_ingest *ingest, uint64_t nbytes)
+{
+    pthread_mutex_lock(&ingest->lock);
+    const uint64_t waiting = ingest->journal_only;
+    pthread_mutex_unlock(&ingest->lock);
+    return ingest__disk_has_room(ingest, waiting + nbytes);
 }
 
 /* The lock is held. */
@@ -303,12 +312,13 @@ static void note_result(scp_ingest *ingest, bool failed, const scp_error *error)
 }
 
 /* Nothing has arrived: time for a file of what waited long in the journal, or when the node stops
-   for all of them. The lock is held, and let go meanwhile. False: it stops, and there is none. */
+   for all of them. The lock is held, and let go meanwhile. False: it stops, and that is done. */
 static bool write_or_wait(scp_ingest *ingest)
 {
     scp_error error = SCP_ERROR_INIT;
-    const int64_t due_ms = ingest__unwritten_due(ingest);
-    if (ingest->stopping ? due_ms != INT64_MAX : due_ms <= steady_clock_ms()) {
+    const int64_t due_ms = ingest__unwritten_due(ingest), now_ms = steady_clock_ms();
+    if (ingest->stopping ? due_ms != INT64_MAX && now_ms < ingest->stopping_ms + STOP_MS
+                         : due_ms <= now_ms) {
         pthread_mutex_unlock(&ingest->lock);
         const bool failed = ingest__write_oldest(ingest, &error) != 0;
         if (failed)
@@ -405,6 +415,7 @@ void ingest__stop_indexing(scp_ingest *ingest)
         return;
     pthread_mutex_lock(&ingest->lock);
     ingest->stopping = true;
+    ingest->stopping_ms = steady_clock_ms();
     pthread_cond_broadcast(&ingest->changed);
     pthread_mutex_unlock(&ingest->lock);
     pthread_join(ingest->thread, NULL);

@@ -95,6 +95,7 @@ struct scp_ingest {
     int folder_fd, lock_fd;
     ingest_journal *journal; /* NULL: durability is async */
     atomic_uint_fast64_t next_number;
+    atomic_int_least64_t last_arrival_ns;
 
     pthread_mutex_t buffers_lock;   /* the two below */
     uint8_t *buffers[BUFFERS_KEPT]; /* journal_buffers that nobody uses: their memory is there */
@@ -114,6 +115,7 @@ struct scp_ingest {
     uint32_t nwaiting;     /* threads that wait for files or the index */
     bool failing;          /* files or index cannot be written: the last try failed */
     bool stopping, has_thread;
+    int64_t stopping_ms; /* since when */
     pthread_t thread;
 };
 
@@ -132,7 +134,7 @@ int ingest__write_all(int fd, const uint8_t *bytes, size_t nbytes);
 typedef struct ingest_content {
     const uint8_t *bytes;
     size_t nbytes;
-    int64_t arrived_ns; /* the file's time; 0: now */
+    int64_t arrived_ns; /* the file's time; 0: now, for what is no instance */
     bool cached;        /* it is read soon: through the system's cache */
 } ingest_content;
 /* A whole file; *stamp is its. 0 or errno, and then nothing of it is left. */
@@ -140,8 +142,8 @@ int ingest__write_file(const scp_ingest *ingest, const char *path, const ingest_
                        file_stamp *stamp);
 /* Sets the file's time; 0 or errno. */
 int ingest__set_time(const char *path, int64_t arrived_ns);
-/* Renames a finished .part and makes file and name durable where that is asked for. */
-int ingest__settle_file(const scp_ingest *ingest, int fd, const char *part, const char *path,
+/* Gives a finished .part its time and its name, and makes both durable where that is asked for. */
+int ingest__settle_file(scp_ingest *ingest, int fd, const char *part, const char *path,
                         file_stamp *stamp);
 typedef enum ingest_file_state { INGEST_WHOLE, INGEST_TORN, INGEST_UNREADABLE } ingest_file_state;
 /* Checks the file against its preamble; the stamp too. */
@@ -149,7 +151,9 @@ ingest_file_state ingest__check_file(const char *path, file_stamp *stamp);
 /* The instance will be read soon: so that nobody waits for the disk then. */
 void ingest__read_ahead(scp_ingest *ingest, uint64_t number);
 /* False where less than the reserve, beside nbytes, is free. */
-bool ingest__has_room(const scp_ingest *ingest, uint64_t nbytes);
+bool ingest__disk_has_room(const scp_ingest *ingest, uint64_t nbytes);
+/* The time of one that has arrived (ns since 1970): later than that of all before. */
+int64_t ingest__arrival_time(scp_ingest *ingest);
 
 /* A journal_buffer; NULL: out of memory. */
 uint8_t *ingest__take_buffer(scp_ingest *ingest);
@@ -170,6 +174,8 @@ void ingest__leave(scp_ingest *ingest, ingest_pending *entry);
 /* Room for a file that will be written after its answer: waits while too many others wait for that.
    0, or an errno value where files cannot be written now. */
 int ingest__reserve(scp_ingest *ingest, uint64_t nbytes);
+/* False where there would not be room for nbytes beside all that waits for its file. */
+bool ingest__has_room(scp_ingest *ingest, uint64_t nbytes);
 /* Gives the room back: the instance was not kept. */
 void ingest__unreserve(scp_ingest *ingest, uint64_t nbytes);
 /* The instance stays in the journal: it needs room on the disk, and none in memory. */
@@ -203,6 +209,7 @@ int ingest__unwritten_read(scp_ingest *ingest, uint64_t number, uint8_t *buffer,
                            int64_t *arrived_ns);
 /* False where it does not stay in the journal. */
 bool ingest__unwritten_read_ahead(scp_ingest *ingest, uint64_t number);
+bool ingest__unwritten_has(scp_ingest *ingest, uint64_t number);
 /* It was packed: its file will not be written. */
 void ingest__unwritten_drop(scp_ingest *ingest, uint64_t number);
 /* Writes its file, if it stays in the journal. 0 or errno. */

@@ -510,7 +510,8 @@ static int redo_one(ingest_switch *all, size_t n, size_t i, scp_ingest *ingest,
     return ingest__switch_apply(ingest, &all[i], error);
 }
 
-int ingest__switch_redo(scp_ingest *ingest, uint64_t **numbers, size_t *n, scp_error *error)
+int ingest__switch_redo(scp_ingest *ingest, uint64_t **numbers, size_t *n, uint64_t *newest,
+                        scp_error *error)
 {
     uint64_t *ids = NULL;
     size_t nnotes = 0;
@@ -527,6 +528,7 @@ int ingest__switch_redo(scp_ingest *ingest, uint64_t **numbers, size_t *n, scp_e
         result = read_note(&all[i], ingest, ids[i], error);
     for (size_t i = 0; result == 0 && i < nnotes; i++)
         result = redo_one(all, nnotes, i, ingest, &dropped, error);
+    *newest = nnotes > 0 ? ids[nnotes - 1] : 0; /* taken after those of the instances */
     for (size_t i = 0; all != NULL && i < nnotes; i++)
         ingest__switch_clear(&all[i]);
     free(all);
@@ -546,6 +548,9 @@ int ingest__switch_forget(scp_ingest *ingest, scp_error *error)
     int result = list_notes(&ids, &n, ingest, error);
     for (size_t i = 0; result == 0 && i < n; i++)
         remove_note(ingest, ids[i]);
+    /* One that came back after a power failure could drop what has its number by then. */
+    if (result == 0 && n > 0 && fsync(ingest->folder_fd) != 0)
+        result = scp_fail(error, "cannot sync %s: %s", ingest->folder, strerror(errno));
     free(ids);
     if (result == 0 && mkdirat(ingest->folder_fd, INGEST_STAGING, 0700) != 0 && errno != EEXIST)
         result = scp_fail(error, "cannot write in %s: %s", ingest->folder, strerror(errno));

@@ -42,8 +42,9 @@ int ingest__switch_apply(scp_ingest *ingest, const ingest_switch *s, scp_error *
 void ingest__switch_retire(scp_ingest *ingest, uint64_t id);
 
 /* At the start: does again what was written down. numbers (free() it) are those that were dropped,
-   ascending: the journal must not bring them back. */
-int ingest__switch_redo(scp_ingest *ingest, uint64_t **numbers, size_t *n, scp_error *error);
+   ascending: the journal must not bring them back. newest: the highest number that was in use. */
+int ingest__switch_redo(scp_ingest *ingest, uint64_t **numbers, size_t *n, uint64_t *newest,
+                        scp_error *error);
 /* The journal is empty: forgets what was written down, and removes what waits in INGEST_STAGING. */
 int ingest__switch_forget(scp_ingest *ingest, scp_error *error);
 

@@ -29,7 +29,7 @@ struct ingest_unwritten {
     int64_t arrived_ns, due_ms;
     journal_place place;
     bool claimed;
-    bool damaged; /* its record is not what was written; such are the newest */
+    bool damaged; /* its record is not what was written: it is in the table only */
 };
 
 void ingest__unwritten_init(ingest_unwritten_table *table)
@@ -41,9 +41,11 @@ void ingest__unwritten_init(ingest_unwritten_table *table)
 
 void ingest__unwritten_free(ingest_unwritten_table *table)
 {
-    for (ingest_unwritten *u = table->oldest, *next; u != NULL; u = next) {
-        next = u->newer;
-        free(u);
+    for (size_t i = 0; i < UNWRITTEN_BUCKETS; i++) {
+        for (ingest_unwritten *u = table->buckets[i], *next; u != NULL; u = next) {
+            next = u->bucket_next;
+            free(u);
+        }
     }
     pthread_cond_destroy(&table->changed);
     pthread_mutex_destroy(&table->lock);
@@ -63,14 +65,6 @@ static void unlink_from_order(ingest_unwritten_table *table, const ingest_unwrit
 {
     *(u->older != NULL ? &u->older->newer : &table->oldest) = u->newer;
     *(u->newer != NULL ? &u->newer->older : &table->newest) = u->older;
-}
-
-static void link_as_newest(ingest_unwritten_table *table, ingest_unwritten *u)
-{
-    u->newer = NULL;
-    u->older = table->newest;
-    *(table->newest != NULL ? &table->newest->newer : &table->oldest) = u;
-    table->newest = u;
 }
 
 /* ---- Claims ---- */
@@ -102,7 +96,8 @@ static void remove_claimed(scp_ingest *ingest, ingest_unwritten *u)
     ingest_unwritten_table *table = &ingest->unwritten;
     pthread_mutex_lock(&table->lock);
     *find(table, u->number) = u->bucket_next;
-    unlink_from_order(table, u);
+    if (!u->damaged)
+        unlink_from_order(table, u);
     pthread_cond_broadcast(&table->changed);
     pthread_mutex_unlock(&table->lock);
     journal_release(ingest->journal, &u->place);
@@ -128,7 +123,9 @@ bool ingest__unwritten_add(scp_ingest *ingest, const journal_record *record,
     ingest_unwritten **bucket = &table->buckets[u->number % UNWRITTEN_BUCKETS];
     u->bucket_next = *bucket;
     *bucket = u;
-    link_as_newest(table, u);
+    u->older = table->newest;
+    *(table->newest != NULL ? &table->newest->newer : &table->oldest) = u;
+    table->newest = u;
     pthread_mutex_unlock(&table->lock);
     return true;
 }
@@ -155,6 +152,15 @@ bool ingest__unwritten_read_ahead(scp_ingest *ingest, uint64_t number)
     return true;
 }
 
+bool ingest__unwritten_has(scp_ingest *ingest, uint64_t number)
+{
+    ingest_unwritten_table *table = &ingest->unwritten;
+    pthread_mutex_lock(&table->lock);
+    const bool has = *find(table, number) != NULL;
+    pthread_mutex_unlock(&table->lock);
+    return has;
+}
+
 void ingest__unwritten_drop(scp_ingest *ingest, uint64_t number)
 {
     ingest_unwritten *u = claim(&ingest->unwritten, number);
@@ -173,7 +179,9 @@ static int write_under_name(scp_ingest *ingest, const ingest_unwritten *u, uint8
     ingest__path(part, ingest, u->number, ".part");
     ingest__path(path, ingest, u->number, ".dcm");
     const ingest_content content = {bytes, nbytes, u->arrived_ns, cached};
-    const int cause = ingest__write_file(ingest, part, &content, &stamp);
+    int cause = ingest__make_folder(ingest, u->number); /* somebody may have removed an empty one */
+    if (cause == 0)
+        cause = ingest__write_file(ingest, part, &content, &stamp);
     if (cause != 0 || rename(part, path) == 0)
         return cause;
     const int failed = errno;
@@ -191,7 +199,6 @@ static void note_damage(scp_ingest *ingest, ingest_unwritten *u)
     pthread_mutex_lock(&table->lock);
     u->damaged = true;
     unlink_from_order(table, u);
-    link_as_newest(table, u);
     pthread_mutex_unlock(&table->lock);
 }
 
@@ -223,16 +230,10 @@ int ingest__make_file(scp_ingest *ingest, uint64_t number)
     return cause == DAMAGED ? EIO : cause;
 }
 
-/* The lock is held. */
-static const ingest_unwritten *oldest_good(const ingest_unwritten_table *table)
-{
-    return table->oldest != NULL && !table->oldest->damaged ? table->oldest : NULL;
-}
-
 int64_t ingest__unwritten_due(scp_ingest *ingest)
 {
     pthread_mutex_lock(&ingest->unwritten.lock);
-    const ingest_unwritten *oldest = oldest_good(&ingest->unwritten);
+    const ingest_unwritten *oldest = ingest->unwritten.oldest;
     const int64_t due_ms = oldest != NULL ? oldest->due_ms : INT64_MAX;
     pthread_mutex_unlock(&ingest->unwritten.lock);
     return due_ms;
@@ -242,7 +243,7 @@ int ingest__write_oldest(scp_ingest *ingest, scp_error *error)
 {
     char path[INGEST_PATH_SIZE];
     pthread_mutex_lock(&ingest->unwritten.lock);
-    const ingest_unwritten *oldest = oldest_good(&ingest->unwritten);
+    const ingest_unwritten *oldest = ingest->unwritten.oldest;
     const uint64_t number = oldest != NULL ? oldest->number : 0;
     pthread_mutex_unlock(&ingest->unwritten.lock);
     ingest_unwritten *u = number != 0 ? claim(&ingest->unwritten, number) : NULL;

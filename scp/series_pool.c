@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* Which file a path named. */
 typedef struct file_identity {
@@ -265,6 +266,16 @@ void series_pool_make(series_pool *pool, const char *path)
     for (const series_maker *maker = pool->makers; maker != NULL; maker = maker->next)
         maker->make(maker->context, path);
     pthread_rwlock_unlock(&pool->makers_lock);
+}
+
+bool series_pool_has(series_pool *pool, const char *path)
+{
+    bool has = false;
+    pthread_rwlock_rdlock(&pool->makers_lock);
+    for (const series_maker *maker = pool->makers; maker != NULL && !has; maker = maker->next)
+        has = maker->has(maker->context, path);
+    pthread_rwlock_unlock(&pool->makers_lock);
+    return has || access(path, R_OK) == 0; /* in this order: a maker has it until it is there */
 }
 
 /* ---- The pool ---- */

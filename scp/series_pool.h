@@ -11,6 +11,7 @@
 
 #include "../reader/dcb.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct series_pool series_pool;
@@ -24,10 +25,12 @@ dcb_status series_pool_get(dcb_series **out, series_pool *pool, const char *path
 /* The file at path changed or is gone: forget it. */
 void series_pool_forget(series_pool *pool, const char *path);
 
-/* One who can make files that are not there yet; his own until he is taken out again. */
+/* One who can make files that are not there yet; his own until he is taken out again. He has a path
+   until its file is there, or it is gone for good. */
 typedef struct series_maker {
     struct series_maker *next;
-    void (*make)(void *context, const char *path); /* if it is one of his */
+    bool (*has)(void *context, const char *path);
+    void (*make)(void *context, const char *path); /* if he has it */
     void *context;
 } series_maker;
 
@@ -36,5 +39,7 @@ void series_pool_add_maker(series_pool *pool, series_maker *maker);
 void series_pool_remove_maker(series_pool *pool, const series_maker *maker);
 /* Asks them all: there may be a file after this. series_pool_get does so by itself. */
 void series_pool_make(series_pool *pool, const char *path);
+/* Is there a file, or one who can make it? The answer true may be old when it comes. */
+bool series_pool_has(series_pool *pool, const char *path);
 
 #endif

@@ -175,7 +175,7 @@ static const char *availability(find_operation *op)
         fail_index(op, &error);
         return NULL;
     }
-    return access(instance.path, R_OK) == 0 ? "ONLINE" : "UNAVAILABLE";
+    return series_pool_has(op->node->series, instance.path) ? "ONLINE" : "UNAVAILABLE";
 }
 
 static bool make_answer(find_operation *op, const dcb_dataset *record, const dcb_dataset *file)

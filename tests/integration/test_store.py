@@ -16,6 +16,7 @@ import unittest
 import pydicom
 
 from support.golden import OWN, goldens
+from support.http_node import HttpNode
 from support.node import CLIENT, DCBSCP, Node, require, run, stock_environment
 
 PHANTOM = OWN / "ct_phantom_small" / "source"
@@ -92,6 +93,14 @@ class StoreTest(unittest.TestCase):
         conf = self.folder / "dcbscp.yaml"
         conf.write_text("".join(f"{name}: {value}\n" for name, value in settings.items()))
         return self.node("-c", conf)
+
+    def grow_journal(self):
+        """As a large burst would leave it: instances may stay in it, without files."""
+        spool = self.archive / ".dcbscp-spool"
+        spool.mkdir(mode=0o700, exist_ok=True)
+        for i in range(12):
+            with open(spool / f"journal-{i}", "ab") as segment:
+                segment.truncate(64 << 20)
 
     def storescu(self, node, *paths, options=(), check=True):
         return run("storescu", "-v", "-aec", node.ae_title, *options, *node.address(), *paths,
@@ -280,6 +289,68 @@ class Store(StoreTest):
             self.assertEqual(raw_dataset(served), raw_dataset(list(made.values())[0]))
 
 
+class InTheJournal(StoreTest):
+    """Instances that have no file: whoever looks for them finds them all the same."""
+
+    def setUp(self):
+        super().setUp()
+        if shutil.disk_usage(self.archive).free < 16 << 30:
+            self.skipTest("the journal does not grow where less than 16 GiB are free")
+        self.grow_journal()
+        self.made = make_instances(self.folder / "src", "1.2.95", 5, rows=64)
+
+    def files(self):
+        return len(list(self.archive.rglob("*.dcm")))
+
+    def check_all(self, node):
+        served = self.get_raw(node, "1.2.95")
+        self.assertEqual(served.keys(), self.made.keys())
+        for uid, path in self.made.items():
+            self.assertEqual(raw_dataset(path), raw_dataset(served[uid]))
+
+    def test_a_scan_leaves_them_alone(self):
+        shutil.copy(OWN / "tiny3" / "series.dcbs", self.archive / "tiny.dcbs")
+        with HttpNode(self.archive, "--store", self.archive, patient_data=True) as node:
+            self.storescu(node, *self.made.values())
+            start = len(node.log)
+            done = node.ask("/rescan?all=1", method="POST", X_Requested_With="test")
+            self.assertEqual(done[0], 202)
+            node.wait_for_log("scan.finished", start=start)
+            answers = node.findscu("0008,0052=IMAGE", "0020,000d=1.2.95", "0020,000e=1.2.95.1",
+                                   "0008,0018", "0008,0056")
+            self.assertEqual({str(a.SOPInstanceUID): a.InstanceAvailability for a in answers},
+                             {uid: "ONLINE" for uid in self.made})
+            self.assertEqual(self.files(), 0)
+            end = time.monotonic() + 10  # counted now and then
+            while node.json("/status.json")["archive"]["instances"] != 3 + 5:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.1)
+            # One of them is read for its picture.
+            status, headers, picture = node.ask("/thumbnail.png?series=1.2.95.1")
+            self.assertEqual(status, 200)
+            self.assertEqual(picture[:8], b"\x89PNG\r\n\x1a\n")
+            self.assertEqual(self.files(), 1)
+            self.check_all(node)
+            self.assertEqual(self.files(), 5)
+
+    def test_packed_without_files(self):
+        with self.node() as node:
+            self.storescu(node, *self.made.values())
+            (self.archive / ".dcbscp-spool/pack-now").touch()
+            self.assertIn(" packed=5 ", node.wait_for_log("pack.done"))
+            self.assertEqual(self.files(), 0)
+            self.check_all(node)
+        self.assertEqual(len(list(self.archive.rglob("*.dcbs"))), 1)
+
+    def test_files_after_a_restart(self):
+        with self.node() as node:
+            self.storescu(node, *self.made.values())
+            self.assertEqual(self.files(), 0)
+        self.assertEqual(self.files(), 5)
+        with self.node() as node:
+            self.check_all(node)
+
+
 class Crash(StoreTest):
     """SIGKILL in the middle of parallel senders, again and again on the same spool."""
 
@@ -329,12 +400,6 @@ class Crash(StoreTest):
         known = {made[path]: raw_dataset(path) for path in acknowledged(outputs)}
         shutil.rmtree(self.folder / f"r{number}")
         return process.returncode, known, log
-
-    def grow_journal(self):
-        """As many large bursts would have it: instances may stay in it."""
-        for i in range(12):
-            with open(self.archive / f".dcbscp-spool/journal-{i}", "ab") as segment:
-                segment.truncate(64 << 20)
 
     def test_sigkill_loses_nothing_acknowledged(self):
         rng = random.Random(1)

@@ -10,10 +10,12 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -135,6 +137,66 @@ static void test_many_readers(void **state)
     assert_int_equal(journal_only(f), 0);
 }
 
+/* Senders, readers and the packer at once, while segments are used again and again. */
+typedef struct sender {
+    fixture *f;
+    uint32_t from, to;
+    atomic_uint sent; /* this one is there, and all before it */
+} sender;
+
+static void *send_slowly(void *context)
+{
+    sender *s = context;
+    for (uint32_t i = s->from; i < s->to; i++) {
+        if (ingest_fixture_send(s->f, &big, i, EXPLICIT) != DIMSE_SUCCESS)
+            return (void *)1;
+        atomic_store(&s->sent, i + 1);
+    }
+    return NULL;
+}
+
+static void *read_what_was_sent(void *context)
+{
+    sender *s = context;
+    for (uint32_t i = s->from; i < s->to;) {
+        if (i >= atomic_load(&s->sent)) {
+            usleep(1000);
+            continue;
+        }
+        ingest_settle(s->f->ingest);
+        /* Packing may move it between the two looks: then once more. */
+        if (!ingest_fixture_holds(s->f, &big, i) && !ingest_fixture_holds(s->f, &big, i))
+            return (void *)1;
+        i += 3;
+    }
+    return NULL;
+}
+
+static void test_all_at_once(void **state)
+{
+    enum { EACH = 60 };
+    fixture *f = *state;
+    sender senders[2] = {{f, 0, EACH, 0}, {f, EACH, 2 * EACH, EACH}};
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? send_slowly : read_what_was_sent,
+                                        &senders[i % 2]),
+                         0);
+    for (uint32_t n = 0; n < 2 * EACH;) {
+        n = atomic_load(&senders[0].sent) + atomic_load(&senders[1].sent) - EACH;
+        assert_true(ingest_pack(f->ingest));
+    }
+    for (int i = 0; i < 4; i++) {
+        void *wrong = NULL;
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+    assert_true(ingest_pack(f->ingest));
+    check_holds(f, &big, 0, 2 * EACH);
+    assert_int_equal(count_spooled(f), 0);
+    assert_int_equal(journal_only(f), 0);
+}
+
 static void test_written_after_a_while(void **state)
 {
     fixture *f = *state;
@@ -229,7 +291,6 @@ static void test_the_newer_answers_after_a_crash(void **state)
     send(f, &usual, 0, 1);
     assert_int_equal(ingest_fixture_send(f, &large, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
     send(f, &large, 1, 2);
-    usleep(20000);
     assert_int_equal(ingest_fixture_send(f, &usual, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
     ingest_settle(f->ingest);
     ingest_fixture_copy_journal(&journal, f);
@@ -254,33 +315,125 @@ static void test_the_newer_answers_after_a_crash(void **state)
 
 /* ---- Errors ---------------------------------------------------------------------------------- */
 
-/* One record is not what was written: the others are there, now and after a restart. */
+/* Changes a byte of the slice's record, or of its header. */
+static void damage(const fixture *f, uint32_t slice, bool header)
+{
+    char uid[32];
+    size_t nbytes;
+    ingest_settle(f->ingest);
+    ingest_fixture_uid(uid, slice);
+    char *path = ingest_fixture_path(f, "journal-0");
+    uint8_t *bytes = read_whole_file(path, &nbytes);
+    uint8_t *at = memmem(bytes, nbytes, uid, strlen(uid));
+    assert_non_null(at);
+    if (header) /* small ones have one block, and one before it for the header */
+        at = bytes + (size_t)(at - bytes) / JOURNAL_BLOCK * JOURNAL_BLOCK - JOURNAL_BLOCK + 20;
+    at[0] ^= 1;
+    write_file(path, bytes, nbytes);
+    free(bytes);
+    free(path);
+}
+
+/* One record is not what was written: the others are written when it is time, and at the stop. */
 static void test_damage(void **state)
 {
     fixture *f = *state;
-    char uid[32];
-    size_t nbytes;
+    f->ingest->unwritten.wait_ms = 300;
     send(f, &usual, 0, 4);
-    ingest_settle(f->ingest);
-    ingest_fixture_uid(uid, 1);
-    char *path = ingest_fixture_path(f, "journal-0");
-    uint8_t *bytes = read_whole_file(path, &nbytes), *at = bytes;
-    at = memmem(bytes, nbytes, uid, strlen(uid));
-    assert_non_null(at);
-    at[0] ^= 1;
-    write_file(path, bytes, nbytes);
+    damage(f, 1, false);
     assert_false(ingest_fixture_holds(f, &usual, 1));
     check_holds(f, &usual, 0, 1);
     check_holds(f, &usual, 2, 4);
     assert_int_equal(count_spooled(f), 3);
     send(f, &usual, 4, 5); /* the node goes on */
+    for (int tries = 0; tries < 200 && count_spooled(f) < 4; tries++)
+        usleep(50000);
+    assert_int_equal(count_spooled(f), 4);
+    f->ingest->unwritten.wait_ms = 60000;
+    send(f, &usual, 5, 6);
     ingest_fixture_stop(f);
+    assert_int_equal(ingest_fixture_count(f, true, ".dcm"), 5);
     ingest_fixture_start(f);
     check_holds(f, &usual, 0, 1);
-    check_holds(f, &usual, 2, 5);
+    check_holds(f, &usual, 2, 6);
     assert_false(ingest_fixture_holds(f, &usual, 1));
-    free(bytes);
+}
+
+/* Who sends again what cannot be read any more is not told that it is there. */
+static void test_damaged_one_is_taken_again(void **state)
+{
+    fixture *f = *state;
+    char text[32];
+    const char *uid = text;
+    const index_filter filter = {.sop_uids = &uid, .nsop_uids = 1};
+    send(f, &usual, 0, 2);
+    damage(f, 1, false);
+    assert_int_equal(ingest_fixture_send(f, &usual, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    assert_true(ingest_settle(f->ingest));
+    /* The newer answers: the first one found. */
+    index_cursor *cursor = NULL;
+    index_instance found;
+    dcb_series *series = NULL;
+    ingest_fixture_uid(text, 1);
+    assert_int_equal(index_find_instances(&cursor, f->index, &filter, NULL), 0);
+    assert_int_equal(index_cursor_next_instance(cursor, &found, NULL), 1);
+    assert_int_equal(series_pool_get(&series, f->series, found.path, NULL), DCB_OK);
+    dcb_series_release(series);
+    index_cursor_close(cursor);
+    ingest_fixture_stop(f);
+    ingest_fixture_start(f);
+    check_holds(f, &usual, 0, 2);
+}
+
+/* The same at a start after a crash: before anything has a file. */
+static void test_damage_at_a_replay(void **state)
+{
+    fixture *f = *state;
+    journal_copy journal;
+    for (int header = 0; header < 3; header++) {
+        const uint32_t from = (uint32_t)header * 10;
+        send(f, &usual, from, from + 5);
+        if (header < 2)
+            damage(f, from + 1, header == 1);
+        ingest_settle(f->ingest);
+        ingest_fixture_copy_journal(&journal, f);
+        if (header == 2) /* the segment's own */
+            memset((uint8_t *)journal.segments[0] + 9, 0x55, 4);
+        /* As if the process had ended here. */
+        fail_disk_at(1, ENOSPC, FAIL_DISK_FOREVER);
+        ingest_fixture_stop(f);
+        fail_disk_end();
+        const size_t nfiles = ingest_fixture_count(f, true, ".dcm");
+        ingest_fixture_put_journal(&journal, f);
+        ingest_fixture_start(f);
+        assert_int_equal(ingest_fixture_count(f, true, ".dcm"), nfiles + (header < 2 ? 4 : 5));
+        check_holds(f, &usual, from, from + 1);
+        check_holds(f, &usual, from + 2, from + 5);
+        assert_int_equal(ingest_fixture_holds(f, &usual, from + 1), header == 2);
+        ingest_fixture_drop_copy(&journal);
+    }
+}
+
+/* A journal that cannot be read is not an empty one. */
+static void test_unreadable_journal(void **state)
+{
+    fixture *f = *state;
+    scp_error error = SCP_ERROR_INIT;
+    send(f, &usual, 0, 2);
+    ingest_fixture_stop(f);
+    char *path = ingest_fixture_path(f, "journal-1"), *aside = ingest_fixture_path(f, "aside");
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(index_open(&f->index, f->state, &error), 0);
+    assert_int_equal(ingest_open(&f->ingest, &f->options, f->index, f->series, &error), -1);
+    assert_non_null(strstr(error.message, "cannot read"));
+    assert_non_null(strstr(error.message, "journal-1"));
+    index_close(f->index);
+    assert_int_equal(rmdir(path), 0);
+    ingest_fixture_start(f);
+    check_holds(f, &usual, 0, 2);
     free(path);
+    free(aside);
 }
 
 /* Whatever call fails, while files are made and at the stop: nothing that was answered is lost. */
@@ -393,6 +546,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_files_for_readers_only, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_readers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_all_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_written_after_a_while, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_than_may_stay, setup, teardown),
         cmocka_unit_test_setup_teardown(test_packed_from_the_journal, setup, teardown),
@@ -400,6 +554,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_newer_answers_after_a_crash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_one_is_taken_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damage_at_a_replay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unreadable_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_write_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_at_each_step, setup, teardown),
         cmocka_unit_test(test_grows_where_much_comes),

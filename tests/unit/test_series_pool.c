@@ -177,6 +177,68 @@ static void many_threads(void **state)
     assert_int_equal(nfailed, 0);
 }
 
+/* ---- Files that are not there yet ---- */
+
+typedef struct made {
+    const char *path; /* of the one that he can make; NULL: he has made it */
+    const void *bytes;
+    size_t nbytes;
+    unsigned nasked;
+} made;
+
+static bool has(void *context, const char *path)
+{
+    const made *m = context;
+    return m->path != NULL && strcmp(m->path, path) == 0;
+}
+
+static void make(void *context, const char *path)
+{
+    made *m = context;
+    m->nasked++;
+    if (!has(m, path))
+        return;
+    write_file(path, m->bytes, m->nbytes);
+    m->path = NULL;
+}
+
+static void files_are_made_for_who_asks(void **state)
+{
+    fixture *f = *state;
+    made first = {f->paths[0], f->other, f->other_nbytes, 0}, second = first;
+    series_maker makers[] = {{NULL, has, make, &first}, {NULL, has, make, &second}};
+    second.path = f->paths[1];
+    assert_int_equal(unlink(f->paths[0]), 0);
+    assert_int_equal(unlink(f->paths[1]), 0);
+    assert_int_equal(unlink(f->paths[2]), 0);
+    assert_false(series_pool_has(f->pool, f->paths[0]));
+    series_pool_add_maker(f->pool, &makers[0]);
+    series_pool_add_maker(f->pool, &makers[1]);
+    assert_true(series_pool_has(f->pool, f->paths[0]));
+    assert_true(series_pool_has(f->pool, f->paths[1]));
+    assert_false(series_pool_has(f->pool, f->paths[2]));
+    assert_true(series_pool_has(f->pool, f->paths[3]));
+    assert_int_equal(access(f->paths[0], F_OK), -1);
+    for (int i = 0; i < 2; i++) {
+        dcb_series *series = get(f, i);
+        assert_int_equal(dcb_series_get_info(series)->nframes, 8);
+        assert_true(series_pool_has(f->pool, f->paths[i]));
+        dcb_series_release(series);
+    }
+    dcb_series *none = NULL;
+    dcb_error error = DCB_ERROR_INIT;
+    assert_int_equal(series_pool_get(&none, f->pool, f->paths[2], &error), DCB_ERR_IO);
+    assert_non_null(strstr(error.message, "No such file"));
+    /* Nobody is asked for what is there, and nobody who was taken out. */
+    const unsigned nasked = first.nasked;
+    dcb_series_release(get(f, 3));
+    series_pool_remove_maker(f->pool, &makers[0]);
+    assert_int_equal(series_pool_get(&none, f->pool, f->paths[2], NULL), DCB_ERR_IO);
+    assert_int_equal(first.nasked, nasked);
+    series_pool_remove_maker(f->pool, &makers[1]);
+    assert_int_equal(series_pool_get(&none, f->pool, f->paths[2], NULL), DCB_ERR_IO);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -187,6 +249,7 @@ int main(void)
         TEST(forgets),
         TEST(tells_why_not),
         TEST(many_threads),
+        TEST(files_are_made_for_who_asks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
