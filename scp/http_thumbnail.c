@@ -9,7 +9,6 @@
 
 #include "dictionary.h"
 #include "render.h"
-#include "series_pool.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -128,8 +127,7 @@ static void keep(http_thumbnails *all, const char *uid, uint8_t *png, size_t nby
 
 /* ---- Making ---- */
 
-static int make(uint8_t **png, size_t *nbytes, const chosen *what, series_pool *pool,
-                scp_error *error)
+static int make(uint8_t **png, size_t *nbytes, const chosen *what, scp_error *error)
 {
     dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
     dcb_series *series = NULL;
@@ -138,7 +136,6 @@ static int make(uint8_t **png, size_t *nbytes, const chosen *what, series_pool *
     picture image = PICTURE_INIT;
     const render_options how = {.size = SIZE_PX};
     options.vr_lookup = dictionary_vr;
-    series_pool_make(pool, what->path); /* of one that has just come in */
     if (dcb_series_open(&series, what->path, &options, &reason) != DCB_OK ||
         dcb_series_frame_info(&info, series, what->frame, &reason) != DCB_OK) {
         dcb_series_release(series);
@@ -167,7 +164,7 @@ void http_thumbnail(http_reply *reply, http_thumbnails *all, const scp_node *nod
         return;
     }
     pthread_mutex_lock(&all->making);
-    int result = find_kept(reply, all, what.uid) ? 0 : make(&png, &nbytes, &what, node->series, &error);
+    int result = find_kept(reply, all, what.uid) ? 0 : make(&png, &nbytes, &what, &error);
     pthread_mutex_unlock(&all->making);
     if (png != NULL) {
         text_put_bytes(&reply->body, (const char *)png, nbytes);

@@ -1,109 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ingest_journal.c - segments, group commit, checkpoints.
+ * ingest_journal.c - records: group commit, reading, releasing.
  *
  * Who comes first when nobody writes becomes the leader: it writes what waits, its own record
  * included, with one call that returns when the disk has it, and wakes the others. So one sender
  * pays for no change of threads, and many share a write.
- *
- * Three segments in turn are enough where each record's file is written at once. Where a burst
- * filled one, more are made when nothing comes; while more than three are free, records may stay in
- * theirs (journal_place), and a burst costs one write an instance, not two.
  */
-#include "ingest_journal_format.h"
+#include "ingest_journal_private.h"
 
 #include "log.h"
 #include "steady_clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SEGMENT_NBYTES (64u << 20)
-#define SEGMENT_SMALL  (4u << 20) /* on a small disk, or for a small journal */
-#define SMALL_MB       256
-#define CYCLE          3     /* segments that are used in turn, whatever comes */
-#define DISK_SHARE     16    /* of what is free, this part may become the journal's */
-#define BURST_MS       60000 /* who fills a segment within this time */
-#define QUIET_MS       200   /* more segments are made when nothing came for so long */
-#define FILL_NBYTES    (1u << 20)
-#define GROUP_MAX      64
-#define RETRY_MS       1000
-
-typedef enum segment_state { SEGMENT_FREE, SEGMENT_ACTIVE, SEGMENT_FULL } segment_state;
-
-typedef struct segment {
-    int fd, read_fd; /* past the system's cache, where that can be; and through it */
-    segment_state state;
-    uint64_t sequence;
-    bool lasting;   /* its records may stay */
-    uint64_t nheld; /* records that were not released */
-    bool suspect;   /* a syncfs failed: of its files the kernel may have dropped what it could not
-                       write, and says so only once. Kept for the next start's replay */
-} segment;
-
-/* One who waits for his record; on his stack. */
-typedef struct waiter {
-    struct waiter *next;
-    const journal_record *record;
-    journal_place place;
-    int result;
-    bool done;
-} waiter;
-
-struct ingest_journal {
-    int folder_fd;
-    uint64_t segment_nbytes;
-    pthread_mutex_t lock;   /* all below; the leader writes without it */
-    pthread_cond_t changed; /* a group was written, or a segment became free */
-    pthread_cond_t work;    /* for the thread: a segment may be due */
-    waiter *first, **last;
-    bool leading;
-    segment segments[SEGMENTS_MAX];
-    uint32_t nsegments;
-    uint64_t most_nbytes; /* of all segments */
-    bool grows;           /* a burst filled one whose records could not stay */
-    segment *active;      /* the leader's */
-    int64_t activated_ms; /* by the steady clock */
-    int64_t written_ms;   /* the last record */
-    uint64_t position, next_sequence;
-    int checkpoint_failed; /* errno of the last one; 0: it went well */
-    int create_failed;     /* errno of the last try to make a segment */
-    bool files_failing;    /* journal_note_files */
-    bool stopping;
-    pthread_t thread;
-};
+#define BURST_MS 60000 /* who fills a segment within this time */
 
 /* ---- Writing ---- */
-
-static int write_all(int fd, const struct iovec *parts, int nparts, uint64_t at)
-{
-    struct iovec left[GROUP_MAX];
-    memcpy(left, parts, (size_t)nparts * sizeof *parts);
-    for (int i = 0; i < nparts;) {
-        ssize_t n = pwritev(fd, left + i, nparts - i, (off_t)at);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? errno : EIO;
-        at += (uint64_t)n;
-        for (; i < nparts && (size_t)n >= left[i].iov_len; i++)
-            n -= (ssize_t)left[i].iov_len;
-        if (i < nparts) {
-            left[i].iov_base = (char *)left[i].iov_base + n;
-            left[i].iov_len -= (size_t)n;
-        }
-    }
-    return 0;
-}
 
 uint8_t *journal_buffer(void)
 {
@@ -117,27 +34,12 @@ void journal_buffer_free(uint8_t *buffer)
         free(buffer - JOURNAL_BLOCK);
 }
 
-/* The first block; header NULL: of a segment that holds nothing. */
-static int write_first_block(int fd, const segment_header *header)
-{
-    uint8_t *block = aligned_alloc(JOURNAL_BLOCK, JOURNAL_BLOCK);
-    if (block == NULL)
-        return ENOMEM;
-    memset(block, 0, JOURNAL_BLOCK);
-    if (header != NULL)
-        memcpy(block, header, sizeof *header);
-    const struct iovec part = {block, JOURNAL_BLOCK};
-    int result = write_all(fd, &part, 1, 0);
-    free(block);
-    return result;
-}
-
 /* What the segment held before is gone then. */
 static int write_segment_header(segment *s, uint64_t sequence)
 {
     segment_header header = {SEGMENT_MAGIC, sequence, 0};
     header.hash = journal_hash(&header, offsetof(segment_header, hash));
-    const int result = write_first_block(s->fd, &header);
+    const int result = journal__write_first_block(s->fd, &header);
     if (result == 0)
         s->sequence = sequence;
     return result;
@@ -166,7 +68,7 @@ static struct iovec make_record(const ingest_journal *j, const waiter *w)
 /* They stand one behind the other. */
 static int write_group(ingest_journal *j, waiter *group)
 {
-    struct iovec parts[GROUP_MAX];
+    struct iovec parts[JOURNAL_GROUP_MAX];
     int n = 0;
     uint64_t nbytes = 0;
     for (waiter *w = group; w != NULL; w = w->next, n++) {
@@ -177,18 +79,10 @@ static int write_group(ingest_journal *j, waiter *group)
                                    .may_stay = j->active->lasting};
         nbytes += parts[n].iov_len;
     }
-    const int result = write_all(j->active->fd, parts, n, j->position);
+    const int result = journal__write_all(j->active->fd, parts, n, j->position);
     if (result == 0)
         j->position += nbytes;
     return result;
-}
-
-static uint32_t count_free(const ingest_journal *j)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < j->nsegments; i++)
-        n += j->segments[i].state == SEGMENT_FREE;
-    return n;
 }
 
 /* A segment to write to. The lock is held, and let go while there is none. 0 or errno. */
@@ -199,7 +93,7 @@ static int activate_segment(ingest_journal *j)
             if (j->segments[i].state != SEGMENT_FREE)
                 continue;
             j->active = &j->segments[i];
-            j->active->lasting = count_free(j) > CYCLE;
+            j->active->lasting = journal__count_free(j) > JOURNAL_CYCLE;
             j->active->state = SEGMENT_ACTIVE;
             j->activated_ms = steady_clock_ms();
             j->position = JOURNAL_BLOCK;
@@ -238,7 +132,7 @@ static waiter *take_group(ingest_journal *j, int *result)
         retire_active(j);
     uint64_t end = j->position;
     waiter *group = j->first, **link = &j->first;
-    for (int n = 0; *link != NULL && n < GROUP_MAX; n++, link = &(*link)->next) {
+    for (int n = 0; *link != NULL && n < JOURNAL_GROUP_MAX; n++, link = &(*link)->next) {
         end += record_nbytes((*link)->record->nbytes);
         if (n > 0 && *result == 0 && end > j->segment_nbytes)
             break;
@@ -262,7 +156,7 @@ static void lead(ingest_journal *j)
         j->written_ms = steady_clock_ms();
         for (waiter *w = group; w != NULL && result == 0; w = w->next)
             j->active->nheld++;
-        /* What follows a damaged record would never be read. */
+        /* Where a disk failed nothing more is put. */
         if (result != 0)
             retire_active(j);
     }
@@ -353,208 +247,6 @@ bool journal_is_past(ingest_journal *j, uint64_t mark)
     return past;
 }
 
-/* ---- The thread: segments made ready ---- */
-
-/* Written through with zeros: a flush of what is only allocated would have to write the file
-   system's own journal too, each time. */
-static int fill_segment(int fd, uint64_t nbytes)
-{
-    uint8_t *zeros = aligned_alloc(JOURNAL_BLOCK, FILL_NBYTES);
-    if (zeros == NULL)
-        return ENOMEM;
-    memset(zeros, 0, FILL_NBYTES);
-    const struct iovec part = {zeros, FILL_NBYTES};
-    int result = 0;
-    for (uint64_t at = 0; at < nbytes && result == 0; at += FILL_NBYTES)
-        result = write_all(fd, &part, 1, at);
-    free(zeros);
-    return result == 0 && fsync(fd) != 0 ? errno : result;
-}
-
-/* Past the system's cache where the file system can: what is written is not read again, and a copy
-   costs as much as all else here. Each write is durable when it returns (O_DSYNC): a disk that can
-   write one block through its own cache need not empty all of that, as a flush would. */
-static int open_segment(const ingest_journal *j, const char *name)
-{
-    const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_DSYNC;
-    int fd = openat(j->folder_fd, name, flags | O_DIRECT, 0600);
-    if (fd < 0)
-        return errno == EINVAL ? openat(j->folder_fd, name, flags, 0600) : -1;
-    /* Some take the flag, and no write. A segment holds nothing here (after a replay, or new). */
-    if (write_first_block(fd, NULL) == EINVAL)
-        fcntl(fd, F_SETFL, 0);
-    return fd;
-}
-
-/* Opens the segment that is there from before, or makes it. 0 or errno. */
-static int make_segment(const ingest_journal *j, unsigned i, segment *out)
-{
-    char name[SEGMENT_NAME_SIZE];
-    struct stat st;
-    journal__segment_name(name, i);
-    int fd = open_segment(j, name);
-    if (fd < 0)
-        return errno;
-    const int read_fd = openat(j->folder_fd, name, O_RDONLY | O_CLOEXEC);
-    int result = read_fd >= 0 && fstat(fd, &st) == 0 ? 0 : errno;
-    if (result == 0 && (uint64_t)st.st_size != j->segment_nbytes) {
-        result = ftruncate(fd, 0) == 0 ? fill_segment(fd, j->segment_nbytes) : errno;
-        if (result == 0 && fsync(j->folder_fd) != 0)
-            result = errno;
-    }
-    if (result != 0) {
-        close(fd);
-        if (read_fd >= 0)
-            close(read_fd);
-        unlinkat(j->folder_fd, name, 0);
-        return result;
-    }
-    posix_fadvise(read_fd, 0, 0, POSIX_FADV_RANDOM); /* what follows may just be being written */
-    *out = (segment){.fd = fd, .read_fd = read_fd, .state = SEGMENT_FREE};
-    return 0;
-}
-
-/* May it be used again, once its files are durable? */
-static bool is_done(const segment *s)
-{
-    return s->state == SEGMENT_FULL && s->nheld == 0 && !s->suspect;
-}
-
-static bool has_done_segment(const ingest_journal *j)
-{
-    for (uint32_t i = 0; i < j->nsegments; i++) {
-        if (is_done(&j->segments[i]))
-            return true;
-    }
-    return false;
-}
-
-static bool needs_segment(const ingest_journal *j)
-{
-    return j->nsegments < CYCLE && count_free(j) == 0 &&
-           (j->create_failed == 0 || j->nsegments == 0);
-}
-
-static void wait_to_retry(ingest_journal *j)
-{
-    const int64_t until_ms = steady_clock_ms() + RETRY_MS;
-    while (!j->stopping && steady_clock_ms() < until_ms)
-        steady_cond_wait(&j->work, &j->lock, until_ms);
-}
-
-static void checkpoint(ingest_journal *j)
-{
-    bool done[SEGMENTS_MAX];
-    for (uint32_t i = 0; i < SEGMENTS_MAX; i++)
-        done[i] = i < j->nsegments && is_done(&j->segments[i]);
-    pthread_mutex_unlock(&j->lock);
-    int result = syncfs(j->folder_fd) == 0 ? 0 : errno;
-    /* Not to be replayed after its files went elsewhere. */
-    for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
-        if (done[i])
-            result = write_first_block(j->segments[i].fd, NULL);
-    }
-    if (result != 0)
-        log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(result)),
-                  LOG_T("effect", "the journal stays as it is until the next start"));
-    pthread_mutex_lock(&j->lock);
-    j->checkpoint_failed = result;
-    for (uint32_t i = 0; i < j->nsegments && result != 0; i++)
-        j->segments[i].suspect = j->segments[i].suspect || j->segments[i].state != SEGMENT_FREE;
-    for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
-        if (done[i]) {
-            j->segments[i].state = SEGMENT_FREE;
-            j->segments[i].sequence = 0;
-        }
-    }
-    pthread_cond_broadcast(&j->changed);
-    if (result != 0)
-        wait_to_retry(j);
-}
-
-/* 0: there is no such segment. */
-static uint64_t segment_on_disk(const ingest_journal *j, unsigned i)
-{
-    char name[SEGMENT_NAME_SIZE];
-    struct stat st;
-    journal__segment_name(name, i);
-    return fstatat(j->folder_fd, name, &st, 0) == 0 ? (uint64_t)st.st_size : 0;
-}
-
-/* What is free, and what the journal has. */
-static uint64_t disk_available(const ingest_journal *j)
-{
-    struct statvfs disk;
-    if (fstatvfs(j->folder_fd, &disk) != 0)
-        return 0;
-    uint64_t nbytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    for (unsigned i = 0; i < SEGMENTS_MAX; i++)
-        nbytes += segment_on_disk(j, i);
-    return nbytes;
-}
-
-/* How many segments there may be now. */
-static uint32_t count_most(const ingest_journal *j)
-{
-    const uint64_t share = disk_available(j) / DISK_SHARE;
-    const uint64_t n = (j->most_nbytes < share ? j->most_nbytes : share) / j->segment_nbytes;
-    return n < CYCLE ? CYCLE : n > SEGMENTS_MAX ? SEGMENTS_MAX : (uint32_t)n;
-}
-
-static void add_segment(ingest_journal *j)
-{
-    const uint32_t i = j->nsegments;
-    segment made;
-    pthread_mutex_unlock(&j->lock);
-    int result = make_segment(j, i, &made);
-    if (result != 0)
-        log_event(LOG_ERROR, "spool.journal_failed", LOG_T("reason", strerror(result)));
-    pthread_mutex_lock(&j->lock);
-    if (i < CYCLE)
-        j->create_failed = result;
-    if (result == 0)
-        j->segments[j->nsegments++] = made;
-    else if (i >= CYCLE)
-        j->grows = false; /* it works without */
-    pthread_cond_broadcast(&j->changed);
-    if (result != 0)
-        wait_to_retry(j);
-}
-
-/* Beyond those that it cannot do without: as many as the disk has room for now. */
-static void grow(ingest_journal *j)
-{
-    pthread_mutex_unlock(&j->lock);
-    const uint32_t nmost = count_most(j);
-    pthread_mutex_lock(&j->lock);
-    if (j->nsegments < nmost)
-        add_segment(j);
-    else
-        j->grows = false;
-}
-
-static void *run_thread(void *context)
-{
-    ingest_journal *j = context;
-    pthread_mutex_lock(&j->lock);
-    while (!j->stopping) {
-        const bool grows = j->grows && j->create_failed == 0;
-        const int64_t quiet_ms = j->written_ms + QUIET_MS;
-        if (needs_segment(j))
-            add_segment(j);
-        else if (grows && steady_clock_ms() >= quiet_ms)
-            grow(j);
-        else if (has_done_segment(j))
-            checkpoint(j);
-        else if (grows)
-            steady_cond_wait(&j->work, &j->lock, quiet_ms);
-        else
-            pthread_cond_wait(&j->work, &j->lock);
-    }
-    pthread_mutex_unlock(&j->lock);
-    return NULL;
-}
-
 /* ---- Life ---- */
 
 int journal_clear(int folder_fd)
@@ -574,7 +266,7 @@ int journal_clear(int folder_fd)
             continue;
         }
         const struct iovec part = {(void *)(uintptr_t)&nothing, sizeof nothing};
-        const int failed = write_all(fd, &part, 1, 0);
+        const int failed = journal__write_all(fd, &part, 1, 0);
         if (failed != 0 || fdatasync(fd) != 0)
             result = failed != 0 ? failed : errno;
         close(fd);
@@ -582,35 +274,9 @@ int journal_clear(int folder_fd)
     return result;
 }
 
-/* How large its segments are. */
-static void choose_size(ingest_journal *j, uint32_t most_mb)
-{
-    const bool small =
-        most_mb < SMALL_MB || disk_available(j) < DISK_SHARE * (uint64_t)SEGMENT_NBYTES;
-    j->most_nbytes = (uint64_t)most_mb << 20;
-    j->segment_nbytes = small ? SEGMENT_SMALL : SEGMENT_NBYTES;
-}
-
-/* A journal that has grown is there from the first instance on; what is too much goes. */
-static void take_segments(ingest_journal *j)
-{
-    char name[SEGMENT_NAME_SIZE];
-    const uint32_t nmost = count_most(j);
-    while (j->nsegments < nmost && segment_on_disk(j, j->nsegments) == j->segment_nbytes &&
-           make_segment(j, j->nsegments, &j->segments[j->nsegments]) == 0)
-        j->nsegments++;
-    for (unsigned i = nmost; i < SEGMENTS_MAX; i++) {
-        journal__segment_name(name, i);
-        unlinkat(j->folder_fd, name, 0);
-    }
-}
-
 static void destroy(ingest_journal *j)
 {
-    for (uint32_t i = 0; i < j->nsegments; i++) {
-        close(j->segments[i].fd);
-        close(j->segments[i].read_fd);
-    }
+    journal__close_segments(j);
     pthread_cond_destroy(&j->changed);
     pthread_cond_destroy(&j->work);
     pthread_mutex_destroy(&j->lock);
@@ -624,8 +290,7 @@ int journal_open(ingest_journal **out, int folder_fd, uint32_t most_mb, scp_erro
     if (j == NULL)
         return scp_fail(error, "out of memory for the journal");
     j->folder_fd = folder_fd;
-    choose_size(j, most_mb);
-    take_segments(j);
+    journal__take_segments(j, most_mb);
     j->last = &j->first;
     /* Never one that an earlier run used: its records may still stand in the segments. */
     struct timespec now;
@@ -634,7 +299,7 @@ int journal_open(ingest_journal **out, int folder_fd, uint32_t most_mb, scp_erro
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->changed, NULL);
     steady_cond_init(&j->work);
-    int rc = pthread_create(&j->thread, NULL, run_thread, j);
+    int rc = pthread_create(&j->thread, NULL, journal__run, j);
     if (rc != 0) {
         destroy(j);
         return scp_fail(error, "cannot start a thread: %s", strerror(rc));

@@ -175,13 +175,21 @@ static pool_entry *open_entry(series_pool *pool, pool_entry *entry)
     return evicted != NULL && detach(pool, evicted) ? evicted : NULL;
 }
 
+static void make_missing(series_pool *pool, const char *path)
+{
+    pthread_rwlock_rdlock(&pool->makers_lock);
+    for (const series_maker *maker = pool->makers; maker != NULL; maker = maker->next)
+        maker->make(maker->context, path);
+    pthread_rwlock_unlock(&pool->makers_lock);
+}
+
 dcb_status series_pool_get(dcb_series **out, series_pool *pool, const char *path, dcb_error *error)
 {
     *out = NULL;
     struct stat st;
     int missing = stat(path, &st);
     if (missing != 0 && errno == ENOENT) {
-        series_pool_make(pool, path);
+        make_missing(pool, path);
         missing = stat(path, &st);
     }
     if (missing != 0) {
@@ -257,14 +265,6 @@ void series_pool_remove_maker(series_pool *pool, const series_maker *maker)
         link = &(*link)->next;
     if (*link != NULL)
         *link = maker->next;
-    pthread_rwlock_unlock(&pool->makers_lock);
-}
-
-void series_pool_make(series_pool *pool, const char *path)
-{
-    pthread_rwlock_rdlock(&pool->makers_lock);
-    for (const series_maker *maker = pool->makers; maker != NULL; maker = maker->next)
-        maker->make(maker->context, path);
     pthread_rwlock_unlock(&pool->makers_lock);
 }
 

@@ -25,8 +25,8 @@ dcb_status series_pool_get(dcb_series **out, series_pool *pool, const char *path
 /* The file at path changed or is gone: forget it. */
 void series_pool_forget(series_pool *pool, const char *path);
 
-/* One who can make files that are not there yet; his own until he is taken out again. He has a path
-   until its file is there, or it is gone for good. */
+/* One who can make files that are not there yet, for series_pool_get; his own until he is taken out
+   again. He has a path until its file is there, or it is gone for good. */
 typedef struct series_maker {
     struct series_maker *next;
     bool (*has)(void *context, const char *path);
@@ -37,8 +37,6 @@ typedef struct series_maker {
 void series_pool_add_maker(series_pool *pool, series_maker *maker);
 /* Returns when he is not at work any more. */
 void series_pool_remove_maker(series_pool *pool, const series_maker *maker);
-/* Asks them all: there may be a file after this. series_pool_get does so by itself. */
-void series_pool_make(series_pool *pool, const char *path);
 /* Is there a file, or one who can make it? The answer true may be old when it comes. */
 bool series_pool_has(series_pool *pool, const char *path);
 

@@ -321,15 +321,6 @@ class InTheJournal(StoreTest):
             self.assertEqual({str(a.SOPInstanceUID): a.InstanceAvailability for a in answers},
                              {uid: "ONLINE" for uid in self.made})
             self.assertEqual(self.files(), 0)
-            end = time.monotonic() + 10  # counted now and then
-            while node.json("/status.json")["archive"]["instances"] != 3 + 5:
-                self.assertLess(time.monotonic(), end)
-                time.sleep(0.1)
-            # One of them is read for its picture.
-            status, headers, picture = node.ask("/thumbnail.png?series=1.2.95.1")
-            self.assertEqual(status, 200)
-            self.assertEqual(picture[:8], b"\x89PNG\r\n\x1a\n")
-            self.assertEqual(self.files(), 1)
             self.check_all(node)
             self.assertEqual(self.files(), 5)
 
