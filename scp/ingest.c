@@ -118,9 +118,7 @@ static int restore_record(void *context, const journal_record *record, scp_error
         return cause == 0 ? 0
                           : scp_fail(error, "cannot set the time of %s: %s", path, strerror(cause));
     }
-    int cause = ingest__make_folder(r->ingest, record->number);
-    if (cause == 0)
-        cause = ingest__write_file(r->ingest, path, &content, &stamp);
+    const int cause = ingest__write_spooled(r->ingest, record->number, ".dcm", &content, &stamp);
     if (cause != 0)
         return scp_fail(error, "cannot restore %s from the journal: %s", path, strerror(cause));
     r->counts.restored++;

@@ -170,6 +170,15 @@ static int sync_folder_of(const char *path)
     return result;
 }
 
+int ingest__write_spooled(const scp_ingest *ingest, uint64_t number, const char *suffix,
+                          const ingest_content *content, file_stamp *stamp)
+{
+    char path[INGEST_PATH_SIZE];
+    const int cause = ingest__make_folder(ingest, number);
+    ingest__path(path, ingest, number, suffix);
+    return cause == 0 ? ingest__write_file(ingest, path, content, stamp) : cause;
+}
+
 int64_t ingest__arrival_time(scp_ingest *ingest)
 {
     struct timespec now;
@@ -259,17 +268,23 @@ uint8_t *ingest__take_buffer(scp_ingest *ingest)
     pthread_mutex_lock(&ingest->buffers_lock);
     if (ingest->nbuffers > 0)
         buffer = ingest->buffers[--ingest->nbuffers];
+    else if ((buffer = journal_buffer(ingest->nbuffers_made < BUFFERS_KEPT)) != NULL)
+        ingest->nbuffers_made++;
     pthread_mutex_unlock(&ingest->buffers_lock);
-    return buffer != NULL ? buffer : journal_buffer();
+    return buffer;
 }
 
 void ingest__give_buffer(scp_ingest *ingest, uint8_t *buffer)
 {
+    if (buffer == NULL)
+        return;
     pthread_mutex_lock(&ingest->buffers_lock);
-    if (buffer != NULL && ingest->nbuffers < BUFFERS_KEPT) {
+    const bool kept = ingest->nbuffers < BUFFERS_KEPT;
+    if (kept)
         ingest->buffers[ingest->nbuffers++] = buffer;
-        buffer = NULL;
-    }
+    else
+        ingest->nbuffers_made--;
     pthread_mutex_unlock(&ingest->buffers_lock);
-    journal_buffer_free(buffer);
+    if (!kept)
+        journal_buffer_free(buffer);
 }

@@ -330,7 +330,7 @@ static int keep_small(ingest_instance *in, ingest_pending *entry)
     ingest__seal(in->bytes, in->nbytes, hash);
     if (ingest->journal == NULL) {
         const ingest_content content = {in->bytes, in->nbytes, ingest__arrival_time(ingest), true};
-        return ingest__write_file(ingest, entry->path, &content, &entry->stamp);
+        return ingest__write_spooled(ingest, in->number, ".dcm", &content, &entry->stamp);
     }
     int result = ingest__reserve(ingest, in->nbytes);
     if (result != 0)
@@ -375,10 +375,8 @@ static void keep(ingest_instance *in, ingest_pending *entry, index_record *recor
 {
     char path[INGEST_PATH_SIZE];
     int cause = 0;
-    if (in->number == 0) {
+    if (in->number == 0)
         in->number = atomic_fetch_add(&in->ingest->next_number, 1);
-        cause = ingest__make_folder(in->ingest, in->number);
-    }
     ingest__path(path, in->ingest, in->number, ".dcm");
     entry->number = in->number;
     entry->nbytes = in->total_nbytes;

@@ -15,17 +15,25 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BURST_MS 60000 /* who fills a segment within this time */
+#define BURST_MS  60000 /* who fills a segment within this time */
+#define HUGE_PAGE (2u << 20)
+_Static_assert(JOURNAL_BLOCK + JOURNAL_RECORD_MAX <= HUGE_PAGE, "a buffer is one page");
 
 /* ---- Writing ---- */
 
-uint8_t *journal_buffer(void)
+uint8_t *journal_buffer(bool lasting)
 {
-    uint8_t *block = aligned_alloc(JOURNAL_BLOCK, JOURNAL_BLOCK + JOURNAL_RECORD_MAX);
-    return block != NULL ? block + JOURNAL_BLOCK : NULL;
+    const size_t nbytes = lasting ? HUGE_PAGE : JOURNAL_BLOCK + JOURNAL_RECORD_MAX;
+    uint8_t *block = aligned_alloc(lasting ? HUGE_PAGE : JOURNAL_BLOCK, nbytes);
+    if (block == NULL)
+        return NULL;
+    if (lasting)
+        madvise(block, nbytes, MADV_HUGEPAGE);
+    return block + JOURNAL_BLOCK;
 }
 
 void journal_buffer_free(uint8_t *buffer)
@@ -93,7 +101,7 @@ static int activate_segment(ingest_journal *j)
             if (j->segments[i].state != SEGMENT_FREE)
                 continue;
             j->active = &j->segments[i];
-            j->active->lasting = journal__count_free(j) > JOURNAL_CYCLE;
+            j->active->lasting = false;
             j->active->state = SEGMENT_ACTIVE;
             j->activated_ms = steady_clock_ms();
             j->position = JOURNAL_BLOCK;
@@ -128,6 +136,8 @@ static waiter *take_group(ingest_journal *j, int *result)
         retire_active(j);
     }
     *result = j->active == NULL ? activate_segment(j) : 0;
+    if (*result == 0 && journal__count_free(j) >= JOURNAL_CYCLE)
+        j->active->lasting = true;
     if (*result != 0 && j->active != NULL)
         retire_active(j);
     uint64_t end = j->position;

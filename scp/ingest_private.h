@@ -97,9 +97,9 @@ struct scp_ingest {
     atomic_uint_fast64_t next_number;
     atomic_int_least64_t last_arrival_ns;
 
-    pthread_mutex_t buffers_lock;   /* the two below */
-    uint8_t *buffers[BUFFERS_KEPT]; /* journal_buffers that nobody uses: their memory is there */
-    uint32_t nbuffers;
+    pthread_mutex_t buffers_lock;     /* the three below */
+    uint8_t *buffers[BUFFERS_KEPT];   /* journal_buffers that nobody uses: their memory is there */
+    uint32_t nbuffers, nbuffers_made; /* these; and those that are in use, too */
 
     ingest_unwritten_table unwritten;
     series_maker maker; /* makes their files for who wants to open one */
@@ -140,6 +140,9 @@ typedef struct ingest_content {
 /* A whole file; *stamp is its. 0 or errno, and then nothing of it is left. */
 int ingest__write_file(const scp_ingest *ingest, const char *path, const ingest_content *content,
                        file_stamp *stamp);
+/* The same of an instance, under its number, whose folder is made where it is not there. */
+int ingest__write_spooled(const scp_ingest *ingest, uint64_t number, const char *suffix,
+                          const ingest_content *content, file_stamp *stamp);
 /* Sets the file's time; 0 or errno. */
 int ingest__set_time(const char *path, int64_t arrived_ns);
 /* Gives a finished .part its time and its name, and makes both durable where that is asked for. */

@@ -179,9 +179,7 @@ static int write_under_name(scp_ingest *ingest, const ingest_unwritten *u, uint8
     ingest__path(part, ingest, u->number, ".part");
     ingest__path(path, ingest, u->number, ".dcm");
     const ingest_content content = {bytes, nbytes, u->arrived_ns, cached};
-    int cause = ingest__make_folder(ingest, u->number); /* somebody may have removed an empty one */
-    if (cause == 0)
-        cause = ingest__write_file(ingest, part, &content, &stamp);
+    const int cause = ingest__write_spooled(ingest, u->number, ".part", &content, &stamp);
     if (cause != 0 || rename(part, path) == 0)
         return cause;
     const int failed = errno;
