@@ -230,8 +230,7 @@ int ingest__find(ingest_place *out, scp_ingest *ingest, const char *uid, const c
 static int write_file(scp_ingest *ingest, ingest_pending *entry, scp_error *error)
 {
     const ingest_content content = {entry->bytes, (size_t)entry->nbytes, entry->arrived_ns, false};
-    const int cause =
-        ingest__write_spooled(ingest, entry->number, ".dcm", &content, &entry->stamp);
+    const int cause = ingest__write_spooled(ingest, entry->number, ".dcm", &content, &entry->stamp);
     if (cause != 0)
         return scp_fail(error, "cannot write %s: %s", entry->path, strerror(cause));
     journal_release(ingest->journal, &entry->place);
