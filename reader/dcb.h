@@ -381,7 +381,8 @@ void dcb_series_will_need(const dcb_series *series, uint32_t first, uint32_t cou
 
 /* Decoded samples of one frame, for viewers and tests: interleaved by pixel, little-endian
    containers of bits_allocated, rows * columns * samples_per_pixel of them. reduce drops that many
-   HTJ2K resolution levels (0: full size); *format tells the resulting size. free() *samples. */
+   HTJ2K resolution levels (0: full size); *format tells the resulting size. free() *samples. Of a
+   single Part 10 file: its first frame, at full size only. */
 dcb_status dcb_series_pixels(void **samples, size_t *nbytes, dcb_pixel_format *format,
                              dcb_series *series, uint32_t frame, uint32_t reduce, dcb_error *error);
 

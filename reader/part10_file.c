@@ -363,38 +363,55 @@ static dcb_status make_native(dcb_frame **out, const dcb__part10_file *file,
     return status;
 }
 
-/* A native file compressed: by way of Explicit VR Little Endian. */
-static dcb_status compress(dcb_frame **out, const dcb__part10_file *file, const dcb__source *source,
-                           const dcb_limits *limits, dcb__transcode_source *from,
-                           dcb_encoding encoding, dcb_error *error)
+/* What a transcoding reads: the whole data set in Explicit VR Little Endian, and what holds it. */
+typedef struct whole_source {
+    dcb__transcode_source from;
+    dcb_frame *plain; /* of a native file */
+    uint8_t *stored;  /* of a compressed one */
+} whole_source;
+
+static dcb_status open_whole(whole_source *out, const dcb__part10_file *file,
+                             const dcb__source *source, const dcb_limits *limits,
+                             const dcb_pixel_codec *codec, dcb_error *error)
 {
-    dcb_frame *plain = NULL;
-    from->syntax_uid = dcb_encoding_uid(DCB_ENCODING_EXPLICIT_LE);
-    dcb_status status =
-        strcmp(file->transfer_syntax_uid, from->syntax_uid) == 0
-            ? make_stored(&plain, file, source, error)
-            : make_native(&plain, file, source, limits, DCB_ENCODING_EXPLICIT_LE, error);
-    if (status == DCB_OK) {
-        from->dataset = dcb_frame_dataset(plain, &from->nbytes);
-        status = dcb__transcode(out, from, encoding, error);
+    const char *explicit_uid = dcb_encoding_uid(DCB_ENCODING_EXPLICIT_LE);
+    dcb__transcode_source *from = &out->from;
+    bool whole = false;
+    *out = (whole_source){.from = {.syntax_uid = file->transfer_syntax_uid,
+                                   .sop_class_uid = file->sop_class_uid,
+                                   .sop_instance_uid = file->sop_instance_uid,
+                                   .limits = limits,
+                                   .codec = codec}};
+    if (!dcb__syntax_is_native(file->transfer_syntax_uid)) {
+        dcb_status status = read_dataset_bytes(&out->stored, &from->nbytes, &whole, file, source,
+                                               UINT64_MAX, error);
+        from->dataset = out->stored;
+        return status;
     }
-    dcb_frame_release(plain);
+    from->syntax_uid = explicit_uid;
+    dcb_status status =
+        strcmp(file->transfer_syntax_uid, explicit_uid) == 0
+            ? make_stored(&out->plain, file, source, error)
+            : make_native(&out->plain, file, source, limits, DCB_ENCODING_EXPLICIT_LE, error);
+    if (status == DCB_OK)
+        from->dataset = dcb_frame_dataset(out->plain, &from->nbytes);
     return status;
 }
 
-static dcb_status transcode_compressed(dcb_frame **out, const dcb__part10_file *file,
-                                       const dcb__source *source, dcb__transcode_source *from,
-                                       dcb_encoding encoding, dcb_error *error)
+static void close_whole(whole_source *whole)
 {
-    uint8_t *stored = NULL;
-    bool whole = false;
-    dcb_status status =
-        read_dataset_bytes(&stored, &from->nbytes, &whole, file, source, UINT64_MAX, error);
-    from->dataset = stored;
-    if (status == DCB_OK)
-        status = dcb__transcode(out, from, encoding, error);
-    free(stored);
-    return status;
+    dcb_frame_release(whole->plain);
+    free(whole->stored);
+}
+
+static dcb_status check_size(const dcb__part10_file *file, const dcb_limits *limits,
+                             dcb_error *error)
+{
+    if (file->file_nbytes <= limits->max_frame_bytes && file->file_nbytes <= SIZE_MAX / 4)
+        return DCB_OK;
+    return dcb__fail(
+        error, DCB_ERR_LIMIT, DCB_NO_OFFSET, "the file has %llu bytes, the limit is %llu",
+        (unsigned long long)file->file_nbytes, (unsigned long long)limits->max_frame_bytes);
 }
 
 dcb_status dcb__part10_frame(dcb_frame **out, const dcb__part10_file *file,
@@ -403,20 +420,39 @@ dcb_status dcb__part10_frame(dcb_frame **out, const dcb__part10_file *file,
 {
     *out = NULL;
     const char *wanted = dcb_encoding_uid(encoding);
-    if (file->file_nbytes > limits->max_frame_bytes || file->file_nbytes > SIZE_MAX / 4)
-        return dcb__fail(
-            error, DCB_ERR_LIMIT, DCB_NO_OFFSET, "the file has %llu bytes, the limit is %llu",
-            (unsigned long long)file->file_nbytes, (unsigned long long)limits->max_frame_bytes);
+    dcb_status status = check_size(file, limits, error);
+    if (status != DCB_OK)
+        return status;
     if (wanted == NULL || strcmp(wanted, file->transfer_syntax_uid) == 0)
         return make_stored(out, file, source, error);
-    dcb__transcode_source from = {.syntax_uid = file->transfer_syntax_uid,
-                                  .sop_class_uid = file->sop_class_uid,
-                                  .sop_instance_uid = file->sop_instance_uid,
-                                  .limits = limits,
-                                  .codec = codec};
-    if (!dcb__syntax_is_native(file->transfer_syntax_uid))
-        return transcode_compressed(out, file, source, &from, encoding, error);
-    return encoding < DCB_ENCODING_COUNT
-               ? make_native(out, file, source, limits, encoding, error)
-               : compress(out, file, source, limits, &from, encoding, error);
+    if (encoding < DCB_ENCODING_COUNT && dcb__syntax_is_native(file->transfer_syntax_uid))
+        return make_native(out, file, source, limits, encoding, error);
+    whole_source whole;
+    status = open_whole(&whole, file, source, limits, codec, error);
+    if (status == DCB_OK)
+        status = dcb__transcode(out, &whole.from, encoding, error);
+    close_whole(&whole);
+    return status;
+}
+
+dcb_status dcb__part10_samples(void **samples, size_t *nbytes, dcb_pixel_format *format,
+                               const dcb__part10_file *file, const dcb__source *source,
+                               const dcb_limits *limits, const dcb_pixel_codec *codec,
+                               dcb_error *error)
+{
+    uint8_t *own = NULL;
+    whole_source whole;
+    dcb_status status = check_size(file, limits, error);
+    if (status != DCB_OK)
+        return status;
+    dcb_pixel_format made = file->pixel; /* the rescale is there */
+    status = open_whole(&whole, file, source, limits, codec, error);
+    if (status == DCB_OK)
+        status = dcb__transcode_samples(&own, nbytes, &made, &whole.from, error);
+    close_whole(&whole);
+    if (status == DCB_OK) {
+        *samples = own;
+        *format = made;
+    }
+    return status;
 }

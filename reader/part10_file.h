@@ -33,5 +33,10 @@ dcb_status dcb__part10_dataset(dcb_dataset **out, const dcb__part10_file *file,
 dcb_status dcb__part10_frame(dcb_frame **out, const dcb__part10_file *file,
                              const dcb__source *source, const dcb_limits *limits,
                              const dcb_pixel_codec *codec, dcb_encoding encoding, dcb_error *error);
+/* The samples of its first frame, as dcb_series_pixels gives them. codec may be NULL. */
+dcb_status dcb__part10_samples(void **samples, size_t *nbytes, dcb_pixel_format *format,
+                               const dcb__part10_file *file, const dcb__source *source,
+                               const dcb_limits *limits, const dcb_pixel_codec *codec,
+                               dcb_error *error);
 
 #endif

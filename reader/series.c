@@ -346,11 +346,14 @@ dcb_status dcb_series_pixels(void **samples, size_t *nbytes, dcb_pixel_format *f
     *samples = NULL;
     *nbytes = 0;
     dcb_status status = dcb__series_check_call(series, frame, error);
-    if (status == DCB_OK && series->part10 != NULL)
-        status = dcb__fail(error, DCB_ERR_UNSUPPORTED, DCB_NO_OFFSET,
-                           "samples of a Part 10 file are not decoded");
     if (status != DCB_OK)
         return status;
+    if (series->part10 != NULL && reduce > 0)
+        return dcb__fail(error, DCB_ERR_ARGUMENT, DCB_NO_OFFSET,
+                         "a Part 10 file has no resolution levels to drop");
+    if (series->part10 != NULL)
+        return dcb__part10_samples(samples, nbytes, format, series->part10, series->source,
+                                   &series->limits, series->codec, error);
     uint8_t *codestream = NULL;
     dcb__codestream header;
     dcb__frame_place place;

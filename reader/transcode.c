@@ -367,3 +367,33 @@ dcb_status dcb__transcode(dcb_frame **out, const dcb__transcode_source *source,
     return encoding == DCB_ENCODING_DEFLATED ? make_deflated(out, source, error)
                                              : make(out, source, encoding, error);
 }
+
+dcb_status dcb__transcode_samples(uint8_t **samples, size_t *nbytes, dcb_pixel_format *format,
+                                  const dcb__transcode_source *source, dcb_error *error)
+{
+    transcoding t;
+    uint8_t *own = NULL;
+    dcb_status status = open_transcoding(&t, source, DCB_ENCODING_EXPLICIT_LE, error);
+    if (status == DCB_OK && !t.has_pixels)
+        status = dcb__fail(error, DCB_ERR_UNSUPPORTED, DCB_NO_OFFSET, "it has no Pixel Data");
+    if (status == DCB_OK && (own = malloc(t.frames.frame_nbytes)) == NULL)
+        status = dcb__fail_no_memory(error, t.frames.frame_nbytes);
+    t.frames.to_rgb = false;
+    if (status == DCB_OK)
+        status = dcb__frames_samples(own, &t.frames, 0, error);
+    if (status == DCB_OK) {
+        const dcb__pixel_layout *l = &t.frames.layout;
+        format->rows = l->rows;
+        format->columns = l->columns;
+        format->samples_per_pixel = l->samples;
+        format->bits_allocated = l->allocated;
+        format->bits_stored = t.frames.bits_stored;
+        format->is_signed = l->is_signed;
+        *samples = own;
+        *nbytes = t.frames.frame_nbytes;
+        own = NULL;
+    }
+    free(own);
+    close_transcoding(&t);
+    return status;
+}

@@ -26,6 +26,11 @@ typedef struct dcb__transcode_source {
 dcb_status dcb__transcode(dcb_frame **out, const dcb__transcode_source *source,
                           dcb_encoding encoding, dcb_error *error);
 
+/* The samples of the first frame, by pixel, as the data set's Photometric Interpretation calls them
+   (those of a lossy JPEG are not made RGB); free() them. format: all but the rescale. */
+dcb_status dcb__transcode_samples(uint8_t **samples, size_t *nbytes, dcb_pixel_format *format,
+                                  const dcb__transcode_source *source, dcb_error *error);
+
 /* ---- transcode_frames.c ---- */
 
 typedef struct dcb__frames {

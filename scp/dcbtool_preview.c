@@ -7,6 +7,8 @@
  */
 #include "dcbtool.h"
 
+#include "dictionary.h"
+#include "pixel_codec.h"
 #include "render.h"
 
 #include <getopt.h>
@@ -163,7 +165,12 @@ int dcbtool_preview(int argc, char **argv)
         return status;
     dcb_series *series = NULL;
     dcb_error error = DCB_ERROR_INIT;
-    if (dcb_series_open(&series, request.path, NULL, &error) != DCB_OK)
+    scp_error reason = SCP_ERROR_INIT;
+    dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
+    options.pixel_codec = &pixel_codec;
+    if (dictionary_load(&reason) == 0)
+        options.vr_lookup = dictionary_vr; /* for Implicit VR alone */
+    if (dcb_series_open(&series, request.path, &options, &error) != DCB_OK)
         return dcbtool_file_failed(request.path, &error);
     status = preview_series(series, &request);
     dcb_series_close(series);

@@ -8,7 +8,9 @@
 #include "http_private.h"
 
 #include "dictionary.h"
+#include "pixel_codec.h"
 #include "render.h"
+#include "series_pool.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -127,7 +129,8 @@ static void keep(http_thumbnails *all, const char *uid, uint8_t *png, size_t nby
 
 /* ---- Making ---- */
 
-static int make(uint8_t **png, size_t *nbytes, const chosen *what, scp_error *error)
+static int make(uint8_t **png, size_t *nbytes, const chosen *what, series_pool *pool,
+                scp_error *error)
 {
     dcb_open_options options = DCB_OPEN_OPTIONS_INIT;
     dcb_series *series = NULL;
@@ -136,6 +139,8 @@ static int make(uint8_t **png, size_t *nbytes, const chosen *what, scp_error *er
     picture image = PICTURE_INIT;
     const render_options how = {.size = SIZE_PX};
     options.vr_lookup = dictionary_vr;
+    options.pixel_codec = &pixel_codec;
+    series_pool_make(pool, what->path); /* of one that has just come in */
     if (dcb_series_open(&series, what->path, &options, &reason) != DCB_OK ||
         dcb_series_frame_info(&info, series, what->frame, &reason) != DCB_OK) {
         dcb_series_release(series);
@@ -164,7 +169,8 @@ void http_thumbnail(http_reply *reply, http_thumbnails *all, const scp_node *nod
         return;
     }
     pthread_mutex_lock(&all->making);
-    int result = find_kept(reply, all, what.uid) ? 0 : make(&png, &nbytes, &what, &error);
+    int result =
+        find_kept(reply, all, what.uid) ? 0 : make(&png, &nbytes, &what, node->series, &error);
     pthread_mutex_unlock(&all->making);
     if (png != NULL) {
         text_put_bytes(&reply->body, (const char *)png, nbytes);

@@ -175,7 +175,7 @@ static pool_entry *open_entry(series_pool *pool, pool_entry *entry)
     return evicted != NULL && detach(pool, evicted) ? evicted : NULL;
 }
 
-static void make_missing(series_pool *pool, const char *path)
+void series_pool_make(series_pool *pool, const char *path)
 {
     pthread_rwlock_rdlock(&pool->makers_lock);
     for (const series_maker *maker = pool->makers; maker != NULL; maker = maker->next)
@@ -189,7 +189,7 @@ dcb_status series_pool_get(dcb_series **out, series_pool *pool, const char *path
     struct stat st;
     int missing = stat(path, &st);
     if (missing != 0 && errno == ENOENT) {
-        make_missing(pool, path);
+        series_pool_make(pool, path);
         missing = stat(path, &st);
     }
     if (missing != 0) {

@@ -321,6 +321,10 @@ class InTheJournal(StoreTest):
             self.assertEqual({str(a.SOPInstanceUID): a.InstanceAvailability for a in answers},
                              {uid: "ONLINE" for uid in self.made})
             self.assertEqual(self.files(), 0)
+            # One of them is read for its picture.
+            status, _, picture = node.ask("/thumbnail.png?series=1.2.95.1")
+            self.assertEqual((status, picture[:8]), (200, b"\x89PNG\r\n\x1a\n"))
+            self.assertEqual(self.files(), 1)
             self.check_all(node)
             self.assertEqual(self.files(), 5)
 
