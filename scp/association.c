@@ -430,7 +430,7 @@ static bool answer_request(association *a, const char *full)
     metrics_reject(verdict.source, verdict.reason);
     activity_refuse("association", a->request->peer_address, a->request->calling_ae_title,
                     verdict.text);
-    audit_tell(a->setting.node->audit, AUDIT_REFUSED, a->request, verdict.text);
+    audit_tell(a->setting.node, AUDIT_REFUSED, a->request, verdict.text);
     ul_association_reject(a->ul, verdict.result, verdict.source, verdict.reason);
     return false;
 }

@@ -11,7 +11,7 @@
 
 static audit_event *query(association *a, const ul_context *context)
 {
-    audit_event *event = audit_event_new(a->setting.node->audit, AUDIT_QUERY, a->request);
+    audit_event *event = audit_event_new(a->setting.node, AUDIT_QUERY, a->request);
     if (event == NULL)
         return NULL;
     const size_t n =
@@ -28,7 +28,7 @@ static audit_event *query(association *a, const ul_context *context)
 
 static audit_event *transfer(association *a, audit_kind kind, const audit_studies *studies)
 {
-    audit_event *event = audit_event_new(a->setting.node->audit, kind, a->request);
+    audit_event *event = audit_event_new(a->setting.node, kind, a->request);
     if (event == NULL)
         return NULL;
     audit_studies_copy(&event->studies, studies);
@@ -79,7 +79,7 @@ void association_audit_stored(association *a, const char *sop_instance_uid)
     if (a->setting.node->audit == NULL)
         return;
     if (a->stored == NULL) {
-        a->stored = audit_event_new(a->setting.node->audit, AUDIT_STORED, a->request);
+        a->stored = audit_event_new(a->setting.node, AUDIT_STORED, a->request);
         if (a->stored == NULL)
             return;
         a->stored->stored = calloc(AUDIT_STORED_MAX, UL_UID_SIZE);

@@ -28,7 +28,6 @@
 #define UIDS_AT_ONCE   200
 
 struct scp_audit {
-    const scp_node *node;
     audit_sink *sink;
     pthread_t thread;
     pthread_mutex_t lock; /* all below */
@@ -56,15 +55,16 @@ static void count_dropped(scp_audit *audit)
                   LOG_T("reason", "the queue is full, or memory ran out"));
 }
 
-audit_event *audit_event_new(scp_audit *audit, audit_kind kind, const ul_request *request)
+audit_event *audit_event_new(const scp_node *node, audit_kind kind, const ul_request *request)
 {
-    if (audit == NULL)
+    if (node->audit == NULL)
         return NULL;
     audit_event *event = calloc(1, sizeof *event);
     if (event == NULL) {
-        count_dropped(audit);
+        count_dropped(node->audit);
         return NULL;
     }
+    event->node = node;
     event->kind = kind;
     clock_gettime(CLOCK_REALTIME, &event->time);
     if (request != NULL) {
@@ -105,14 +105,15 @@ void audit_submit(scp_audit *audit, audit_event *event)
     }
 }
 
-void audit_tell(scp_audit *audit, audit_kind kind, const ul_request *request, const char *reason)
+void audit_tell(const scp_node *node, audit_kind kind, const ul_request *request,
+                const char *reason)
 {
-    audit_event *event = audit_event_new(audit, kind, request);
+    audit_event *event = audit_event_new(node, kind, request);
     if (event == NULL)
         return;
     event->outcome = kind == AUDIT_REFUSED ? 8 : 0;
     snprintf(event->reason, sizeof event->reason, "%s", reason);
-    audit_submit(audit, event);
+    audit_submit(node->audit, event);
 }
 
 uint64_t audit_ndropped(scp_audit *audit)
@@ -128,9 +129,9 @@ uint64_t audit_ndropped(scp_audit *audit)
 /* ---- What the index knows; the thread's ---- */
 
 /* The studies of what was stored, as far as it is still there. */
-static void find_stored(scp_audit *audit, audit_event *event)
+static void find_stored(audit_event *event)
 {
-    ingest_settle(audit->node->ingest);
+    ingest_settle(event->node->ingest);
     for (uint32_t from = 0; from < event->nstored; from += UIDS_AT_ONCE) {
         const char *uids[UIDS_AT_ONCE];
         index_filter filter = {.sop_uids = uids};
@@ -142,7 +143,7 @@ static void find_stored(scp_audit *audit, audit_event *event)
             filter.nsop_uids++;
         }
         uint32_t nfound = 0;
-        if (index_find_instances(&cursor, audit->node->index, &filter, &error) == 0) {
+        if (index_find_instances(&cursor, event->node->index, &filter, &error) == 0) {
             while (index_cursor_next_instance(cursor, &instance, &error) == 1) {
                 nfound++;
                 audit_studies_add(&event->studies, instance.study_instance_uid,
@@ -172,30 +173,30 @@ static void find_patient(audit_patient *out, scp_index *index, const char *study
     index_cursor_close(cursor);
 }
 
-static audit_patient *find_patients(scp_audit *audit, const audit_studies *studies)
+static audit_patient *find_patients(scp_index *index, const audit_studies *studies)
 {
     audit_patient *patients = calloc((size_t)studies->count + 1, sizeof *patients);
     for (uint32_t i = 0; patients != NULL && i < studies->count; i++) {
         if (i > 0 && strcmp(studies->items[i].study_uid, studies->items[i - 1].study_uid) == 0)
             patients[i] = patients[i - 1];
         else
-            find_patient(&patients[i], audit->node->index, studies->items[i].study_uid);
+            find_patient(&patients[i], index, studies->items[i].study_uid);
     }
     return patients;
 }
 
 /* ---- The thread ---- */
 
-static void put_message(text_buffer *out, scp_audit *audit, audit_event *event)
+static void put_message(text_buffer *out, audit_event *event)
 {
-    const scp_options *options = audit->node->options;
+    const scp_options *options = event->node->options;
     const audit_source source = {options->ae_title, options->bind_address, (long)getpid()};
     if (event->nstored > 0)
-        find_stored(audit, event);
+        find_stored(event);
     if (event->studies.nleft_out > 0 && event->reason[0] == '\0')
         snprintf(event->reason, sizeof event->reason, "%" PRIu32 " more instances",
                  event->studies.nleft_out);
-    audit_patient *patients = find_patients(audit, &event->studies);
+    audit_patient *patients = find_patients(event->node->index, &event->studies);
     if (patients != NULL)
         audit_message_put(out, event, &source, patients);
     else
@@ -248,7 +249,7 @@ static void deliver(scp_audit *audit, audit_event *event)
     text_buffer text = TEXT_BUFFER_INIT;
     bool written = false;
     if (!is_too_late(audit)) {
-        put_message(&text, audit, event);
+        put_message(&text, event);
         written = !text.failed && write_message(audit, &text, event);
     }
     if (!written)
@@ -298,7 +299,6 @@ int audit_open(scp_audit **out, const scp_node *node, scp_error *error)
     scp_audit *audit = calloc(1, sizeof *audit);
     if (audit == NULL)
         return scp_fail(error, "out of memory");
-    audit->node = node;
     if (audit_sink_open(&audit->sink, node->options, node->tls, error) != 0) {
         free(audit);
         return -1;

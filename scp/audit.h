@@ -34,6 +34,7 @@ typedef enum audit_kind {
 
 typedef struct audit_event {
     struct audit_event *next;
+    const scp_node *node; /* whose archive it is about: that of the called AE title */
     audit_kind kind;
     struct timespec time;
     /* Who: "" where not known. */
@@ -55,14 +56,16 @@ int audit_open(scp_audit **out, const scp_node *node, scp_error *error);
 /* Writes what waits, for up to a few seconds. */
 void audit_close(scp_audit *audit);
 
-/* request may be NULL. NULL where the trail is off or memory ran out, which is counted. */
-audit_event *audit_event_new(scp_audit *audit, audit_kind kind, const ul_request *request);
+/* request may be NULL. NULL where the trail is off or memory ran out, which is counted. The node, as
+   its audit, must outlive the trail. */
+audit_event *audit_event_new(const scp_node *node, audit_kind kind, const ul_request *request);
 /* Takes it over; NULL is nothing. */
 void audit_submit(scp_audit *audit, audit_event *event);
 void audit_event_free(audit_event *event);
 
 /* A whole event in one call: started, stopped, refused. */
-void audit_tell(scp_audit *audit, audit_kind kind, const ul_request *request, const char *reason);
+void audit_tell(const scp_node *node, audit_kind kind, const ul_request *request,
+                const char *reason);
 
 /* Events that were dropped so far. */
 uint64_t audit_ndropped(scp_audit *audit);

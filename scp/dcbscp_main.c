@@ -213,7 +213,7 @@ static int start(node_parts *parts, const scp_options *options, scp_error *error
         return -1;
     if (audit_open(&parts->node.audit, &parts->node, error) != 0)
         return -1;
-    audit_tell(parts->node.audit, AUDIT_STARTED, NULL, "");
+    audit_tell(&parts->node, AUDIT_STARTED, NULL, "");
     if (titles_start(&parts->titles, &parts->node, error) != 0)
         return -1;
     if (server_start(&parts->server, &parts->node, SERVICES, nservices, error) != 0)
@@ -231,7 +231,7 @@ static void stop_all(node_parts *parts)
         server_stop(parts->server, settings_look(&view, parts->node.settings)->shutdown_timeout_s);
     settings_drop(&view);
     http_server_close(parts->http);
-    audit_tell(parts->node.audit, AUDIT_STOPPED, NULL, "");
+    audit_tell(&parts->node, AUDIT_STOPPED, NULL, "");
     audit_close(parts->node.audit);
     titles_stop(parts->titles);
     ingest_close(parts->node.ingest);

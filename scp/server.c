@@ -189,7 +189,7 @@ static void note_no_request(scp_server *s, ul_result result, const scp_error *er
     log_event(quiet ? LOG_DEBUG : LOG_WARN, "association.no_request",
               LOG_T("reason", error->message));
     if (result == UL_FAILED)
-        audit_tell(s->setting.node->audit, AUDIT_REFUSED, NULL, error->message);
+        audit_tell(s->setting.node, AUDIT_REFUSED, NULL, error->message);
 }
 
 /* Waits for one connection and sees it through. */

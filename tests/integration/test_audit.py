@@ -136,6 +136,32 @@ class WhatIsTold(AuditTest):
         self.assertEqual(junk.id, "110113")
         self.assertIn("not DICOM", junk.detail("Alert Description"))
 
+    def test_another_title_tells_of_its_own_archive(self):
+        trail = self.folder / "audit.xml"
+        (self.folder / "research").mkdir()
+        settings = {"audit": "file", "audit_file": trail,
+                    "titles": "\n  - {ae_title: RESEARCH, archives: [], store: research}"}
+        with self.node(**settings) as node:
+            node.ae_title = "RESEARCH"
+            run("storescu", "-aet", "CT1", "-aec", "RESEARCH", *node.address(), *SOURCES)
+            phantom = pydicom.dcmread(SOURCES[0], stop_before_pixels=True)
+            phantom.decode()
+            out = self.folder / "out"
+            out.mkdir()
+            node.getscu(out, "QueryRetrieveLevel=STUDY",
+                        f"StudyInstanceUID={phantom.StudyInstanceUID}")
+            self.assertEqual(len(list(out.iterdir())), len(SOURCES))
+        messages = self.read(trail.read_bytes().splitlines())
+        self.assertEqual([m.id for m in messages],
+                         ["110100", "110104", "110102", "110104", "110100"])
+        for message, peer in ((messages[1], "CT1"), (messages[2], "GETSCU"),
+                              (messages[3], "GETSCU")):
+            self.assertEqual(message.studies(),
+                             {str(phantom.StudyInstanceUID): {CT: len(SOURCES)}})
+            self.assertEqual(message.patients(), [(phantom.PatientID, str(phantom.PatientName))])
+            self.assertIsNotNone(message.role("RESEARCH"))
+            self.assertIsNotNone(message.role(peer))
+
     def test_a_transfer_that_fails_in_part(self):
         trail = self.folder / "audit.xml"
         with self.node(audit="file", audit_file=trail) as node:

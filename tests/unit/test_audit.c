@@ -148,23 +148,22 @@ static void test_nobody_waits_for_a_dead_server(void **state)
                                  .audit_port = ntohs(address.sin_port),
                                  .ae_title = title,
                                  .bind_address = host};
-    const scp_node node = {.options = &options};
-    scp_audit *audit;
+    scp_node node = {.options = &options};
     scp_error error = SCP_ERROR_INIT;
-    assert_int_equal(audit_open(&audit, &node, &error), 0);
+    assert_int_equal(audit_open(&node.audit, &node, &error), 0);
     /* More than the queue and both sockets' buffers hold. */
     enum { EVENTS = AUDIT_QUEUE_MAX + 20000 };
     for (int i = 0; i < EVENTS; i++) {
-        audit_event *event = audit_event_new(audit, AUDIT_QUERY, NULL);
+        audit_event *event = audit_event_new(&node, AUDIT_QUERY, NULL);
         assert_non_null(event);
         event->query = calloc(1, 4096);
         event->query_nbytes = 4096;
-        audit_submit(audit, event);
+        audit_submit(node.audit, event);
     }
-    const uint64_t ndropped = audit_ndropped(audit);
+    const uint64_t ndropped = audit_ndropped(node.audit);
     assert_true(ndropped > 0);
     assert_true(ndropped < EVENTS);
-    audit_close(audit); /* within a few seconds, whatever the server does */
+    audit_close(node.audit); /* within a few seconds, whatever the server does */
     close(fd);
 }
 
@@ -172,15 +171,14 @@ static void test_off(void **state)
 {
     (void)state;
     const scp_options options = {.audit = AUDIT_OFF};
-    const scp_node node = {.options = &options};
-    scp_audit *audit;
-    assert_int_equal(audit_open(&audit, &node, NULL), 0);
-    assert_null(audit);
-    assert_null(audit_event_new(audit, AUDIT_QUERY, NULL));
-    audit_submit(audit, NULL);
-    audit_tell(audit, AUDIT_STARTED, NULL, "");
-    assert_int_equal(audit_ndropped(audit), 0);
-    audit_close(audit);
+    scp_node node = {.options = &options};
+    assert_int_equal(audit_open(&node.audit, &node, NULL), 0);
+    assert_null(node.audit);
+    assert_null(audit_event_new(&node, AUDIT_QUERY, NULL));
+    audit_submit(node.audit, NULL);
+    audit_tell(&node, AUDIT_STARTED, NULL, "");
+    assert_int_equal(audit_ndropped(node.audit), 0);
+    audit_close(node.audit);
 }
 
 static int set_up(void **state)
