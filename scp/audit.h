@@ -56,8 +56,8 @@ int audit_open(scp_audit **out, const scp_node *node, scp_error *error);
 /* Writes what waits, for up to a few seconds. */
 void audit_close(scp_audit *audit);
 
-/* request may be NULL. NULL where the trail is off or memory ran out, which is counted. The node, as
-   its audit, must outlive the trail. */
+/* request may be NULL. NULL where the trail is off or memory ran out, which is counted. The node,
+   as its audit, must outlive the trail. */
 audit_event *audit_event_new(const scp_node *node, audit_kind kind, const ul_request *request);
 /* Takes it over; NULL is nothing. */
 void audit_submit(scp_audit *audit, audit_event *event);

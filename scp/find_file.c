@@ -64,7 +64,8 @@ static dcb_status open_holder(uint32_t *frame, find_file *file, scp_index *index
     if (status == DCB_ERR_NO_MEMORY ||
         (status == DCB_OK && relocate_holds(file->series, *frame, instance->sop_instance_uid)))
         return status;
-    dcb_series *moved = relocate(frame, index, pool, instance->sop_instance_uid);
+    dcb_series *moved =
+        relocate(frame, index, pool, instance->series_instance_uid, instance->sop_instance_uid);
     if (moved == NULL)
         return status;
     find_file_clear(file);

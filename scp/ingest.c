@@ -61,13 +61,6 @@ static void see_number(scp_ingest *ingest, uint64_t number)
         atomic_store(&ingest->next_number, number + 1);
 }
 
-/* What comes from now on is newer than that, whatever the clock says. */
-static void see_time(scp_ingest *ingest, int64_t arrived_ns)
-{
-    if (arrived_ns > atomic_load(&ingest->last_arrival_ns))
-        atomic_store(&ingest->last_arrival_ns, arrived_ns);
-}
-
 typedef struct replay {
     scp_ingest *ingest;
     replay_counts counts;
@@ -107,12 +100,18 @@ static int restore_record(void *context, const journal_record *record, scp_error
     file_stamp stamp;
     const ingest_content content = {record->bytes, record->nbytes, record->arrived_ns, true};
     see_number(r->ingest, record->number);
-    see_time(r->ingest, record->arrived_ns);
+    ingest__see_time(r->ingest, record->arrived_ns);
     if (was_packed(r, record->number))
         return 0;
     ingest__path(path, r->ingest, record->number, ".dcm");
     forget_cached(path);
-    if (ingest__check_file(path, &stamp) == INGEST_WHOLE && stamp.nbytes == record->nbytes) {
+    const bool whole = ingest__check_file(path, &stamp) == INGEST_WHOLE;
+    if (whole && !ingest__has_seal(path, record->bytes)) { /* only a damaged journal can say so */
+        log_event(LOG_ERROR, "spool.other_instance", LOG_T("path", path),
+                  LOG_T("effect", "the journal has another one of this number: the file stays"));
+        return 0;
+    }
+    if (whole) {
         const int cause =
             stamp.mtime_ns != record->arrived_ns ? ingest__set_time(path, record->arrived_ns) : 0;
         return cause == 0 ? 0
@@ -158,7 +157,19 @@ static int take_file(replay *r, uint64_t number, const char *path, const file_st
     return result;
 }
 
-/* A torn file was never acknowledged, or the journal had restored it. */
+/* It has its name only since it was durable: what is wrong with it, a disk did. */
+static int set_aside(const replay *r, uint64_t number, const char *path, scp_error *error)
+{
+    char aside[INGEST_PATH_SIZE];
+    ingest__path(aside, r->ingest, number, ".damaged");
+    log_event(LOG_ERROR, "spool.damaged", LOG_U("number", number),
+              LOG_T("effect", "the file is not what was written: it is kept as .damaged"));
+    return rename(path, aside) == 0
+               ? 0
+               : scp_fail(error, "cannot rename %s: %s", path, strerror(errno));
+}
+
+/* With async: a torn file was being written when the node ended. */
 static int replay_file(replay *r, uint64_t number, const char *path, scp_error *error)
 {
     file_stamp stamp;
@@ -167,6 +178,8 @@ static int replay_file(replay *r, uint64_t number, const char *path, scp_error *
         return scp_fail(error, "cannot read %s: %s", path, strerror(errno));
     case INGEST_TORN:
         r->counts.torn++;
+        if (r->ingest->options->durability == DURABILITY_FSYNC)
+            return set_aside(r, number, path, error);
         log_event(LOG_WARN, "spool.torn", LOG_T("path", path),
                   LOG_T("effect", "cut off before it was acknowledged: removed"));
         return unlink(path) == 0 ? 0
@@ -175,7 +188,7 @@ static int replay_file(replay *r, uint64_t number, const char *path, scp_error *
         break;
     }
     r->counts.files++;
-    see_time(r->ingest, stamp.mtime_ns);
+    ingest__see_time(r->ingest, stamp.mtime_ns);
     return take_file(r, number, path, &stamp, error);
 }
 
@@ -201,6 +214,8 @@ static int replay_folder(replay *r, const char *name, scp_error *error)
             see_number(r->ingest, number);
             ingest__path(path, r->ingest, number, ".part");
             r->counts.unfinished += unlink(path) == 0;
+        } else if ((number = number_of(e->d_name, ".damaged")) != 0) {
+            see_number(r->ingest, number);
         } else if ((number = number_of(e->d_name, ".dcm")) != 0) {
             see_number(r->ingest, number);
             ingest__path(path, r->ingest, number, ".dcm");
@@ -243,7 +258,7 @@ static int replay_into(replay *r, journal_replay_stats *stats, scp_error *error)
     /* What the journal held is durable in files before the journal goes. */
     if (stats->records > 0 && syncfs(ingest->folder_fd) != 0)
         return scp_fail(error, "cannot write the spool %s: %s", ingest->folder, strerror(errno));
-    if (replay_folders(r, error) != 0)
+    if (replay_folders(r, error) != 0 || ingest__numbers_open(ingest, error) != 0)
         return -1;
     int cause = journal_clear(ingest->folder_fd);
     if (cause != 0)
@@ -315,6 +330,7 @@ int ingest_open(scp_ingest **out, const scp_options *options, scp_index *index, 
     atomic_init(&ingest->next_number, 1);
     ingest__unwritten_init(&ingest->unwritten);
     ingest__backlog_init(&ingest->backlog);
+    pthread_mutex_init(&ingest->numbers_lock, NULL);
     pthread_mutex_init(&ingest->buffers_lock, NULL);
     pthread_mutex_init(&ingest->lock, NULL);
     steady_cond_init(&ingest->changed);
@@ -347,6 +363,8 @@ void ingest_close(scp_ingest *ingest)
     ingest__stop_indexing(ingest);
     free(ingest->retired.notes);
     journal_close(ingest->journal);
+    ingest->journal = NULL;
+    ingest__numbers_close(ingest);
     if (ingest->lock_fd >= 0)
         close(ingest->lock_fd);
     if (ingest->folder_fd >= 0)
@@ -357,6 +375,7 @@ void ingest_close(scp_ingest *ingest)
     while (ingest->nbuffers > 0)
         journal_buffer_free(ingest->buffers[--ingest->nbuffers]);
     pthread_mutex_destroy(&ingest->buffers_lock);
+    pthread_mutex_destroy(&ingest->numbers_lock);
     pthread_cond_destroy(&ingest->changed);
     pthread_mutex_destroy(&ingest->lock);
     free(ingest);

@@ -191,14 +191,22 @@ int64_t ingest__arrival_time(scp_ingest *ingest)
     return next;
 }
 
-int ingest__settle_file(scp_ingest *ingest, int fd, const char *part, const char *path,
-                        file_stamp *stamp)
+void ingest__see_time(scp_ingest *ingest, int64_t arrived_ns)
+{
+    int64_t last = atomic_load(&ingest->last_arrival_ns);
+    while (last < arrived_ns &&
+           !atomic_compare_exchange_weak(&ingest->last_arrival_ns, &last, arrived_ns))
+        ;
+}
+
+int ingest__settle_file(const scp_ingest *ingest, int fd, const char *part, const char *path,
+                        int64_t arrived_ns, file_stamp *stamp)
 {
     const bool durable = ingest->journal != NULL;
-    const struct timespec times[2] = {{0, UTIME_OMIT}, time_of(ingest__arrival_time(ingest))};
+    const struct timespec times[2] = {{0, UTIME_OMIT}, time_of(arrived_ns)};
     if (futimens(fd, times) != 0)
         return errno;
-    if (durable && fdatasync(fd) != 0)
+    if (durable && fsync(fd) != 0)
         return errno;
     int result = take_stamp(fd, stamp);
     if (result == 0 && rename(part, path) != 0)
@@ -237,6 +245,17 @@ out:
     free(chunk);
     close(fd);
     return state;
+}
+
+bool ingest__has_seal(const char *path, const uint8_t preamble[PREAMBLE])
+{
+    uint8_t own[PREAMBLE];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    const bool same = read(fd, own, PREAMBLE) == PREAMBLE && memcmp(own, preamble, PREAMBLE) == 0;
+    close(fd);
+    return same;
 }
 
 void ingest__read_ahead(scp_ingest *ingest, uint64_t number)

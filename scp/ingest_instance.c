@@ -104,8 +104,8 @@ static bool write_part(ingest_instance *in, const uint8_t *bytes, size_t nbytes)
 static bool begin_part(ingest_instance *in)
 {
     uint8_t preamble[PREAMBLE] = {0};
-    in->number = atomic_fetch_add(&in->ingest->next_number, 1);
-    int cause = ingest__make_folder(in->ingest, in->number);
+    in->number = ingest__next_number(in->ingest);
+    int cause = in->number != 0 ? ingest__make_folder(in->ingest, in->number) : EIO;
     if (cause == 0) {
         ingest__path(in->part, in->ingest, in->number, ".part");
         in->fd = open(in->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -256,7 +256,8 @@ static bool is_same(ingest_instance *in, dcb_series *known, uint32_t frame)
 
 /* The one with the UID that is there. Packing may move it meanwhile: then it is looked for again.
  */
-static dcb_series *open_known(ingest_instance *in, const ingest_place *place, uint32_t *frame)
+static dcb_series *open_known(ingest_instance *in, const ingest_place *place,
+                              const char *series_uid, uint32_t *frame)
 {
     dcb_series *known = NULL;
     *frame = place->frame;
@@ -264,15 +265,15 @@ static dcb_series *open_known(ingest_instance *in, const ingest_place *place, ui
         relocate_holds(known, place->frame, in->sop_instance_uid))
         return known;
     dcb_series_release(known);
-    return relocate(frame, in->ingest->index, in->ingest->series, in->sop_instance_uid);
+    return relocate(frame, in->ingest->index, in->ingest->series, series_uid, in->sop_instance_uid);
 }
 
 typedef enum comparison { SAME, DIFFERENT, UNREADABLE } comparison;
 
-static comparison compare(ingest_instance *in, const ingest_place *place)
+static comparison compare(ingest_instance *in, const ingest_place *place, const char *series_uid)
 {
     uint32_t frame;
-    dcb_series *known = open_known(in, place, &frame);
+    dcb_series *known = open_known(in, place, series_uid, &frame);
     if (known == NULL)
         return UNREADABLE;
     const bool same = is_same(in, known, frame);
@@ -294,10 +295,13 @@ static duplicate_verdict judge_duplicate(ingest_instance *in, const char *series
     }
     if (place.path == NULL)
         return KEEP_IT;
+    struct stat st;
+    if (stat(place.path, &st) == 0) /* it may be of a time when the clock was ahead */
+        ingest__see_time(in->ingest, ingest__stamp_of(&st).mtime_ns);
     duplicate_verdict verdict = KEEP_WITH_WARNING;
     const store_duplicates policy = in->ingest->options->store_duplicates;
     const char *effect = "the SOP instance is in another series too: both are kept";
-    const comparison found = place.same_series ? compare(in, &place) : DIFFERENT;
+    const comparison found = place.same_series ? compare(in, &place, series_uid) : DIFFERENT;
     if (found == SAME) {
         verdict = HAVE_IT;
         effect = "";
@@ -329,14 +333,14 @@ static int keep_small(ingest_instance *in, ingest_pending *entry)
     const uint64_t hash = XXH3_64bits_digest(in->hash);
     ingest__seal(in->bytes, in->nbytes, hash);
     if (ingest->journal == NULL) {
-        const ingest_content content = {in->bytes, in->nbytes, ingest__arrival_time(ingest), true};
+        const ingest_content content = {in->bytes, in->nbytes, ingest__arrive(ingest, entry), true};
         return ingest__write_spooled(ingest, in->number, ".dcm", &content, &entry->stamp);
     }
     int result = ingest__reserve(ingest, in->nbytes);
     if (result != 0)
         return result;
     const journal_record record = {.number = in->number,
-                                   .arrived_ns = ingest__arrival_time(ingest),
+                                   .arrived_ns = ingest__arrive(ingest, entry),
                                    .bytes = in->bytes,
                                    .nbytes = in->nbytes,
                                    .payload_hash = hash};
@@ -345,7 +349,6 @@ static int keep_small(ingest_instance *in, ingest_pending *entry)
         ingest__unreserve(ingest, in->nbytes);
         return result;
     }
-    entry->arrived_ns = record.arrived_ns;
     if (entry->place.may_stay && ingest__unwritten_add(ingest, &record, &entry->place)) {
         ingest__reserve_disk_only(ingest);
         entry->stamp = (file_stamp){.nbytes = in->nbytes, .mtime_ns = record.arrived_ns};
@@ -362,7 +365,8 @@ static int keep_large(ingest_instance *in, ingest_pending *entry)
     ingest__seal(preamble, in->total_nbytes, XXH3_64bits_digest(in->hash));
     if (pwrite(in->fd, preamble, PREAMBLE, 0) != PREAMBLE)
         return errno != 0 ? errno : EIO;
-    int result = ingest__settle_file(in->ingest, in->fd, in->part, entry->path, &entry->stamp);
+    int result = ingest__settle_file(in->ingest, in->fd, in->part, entry->path,
+                                     ingest__arrive(in->ingest, entry), &entry->stamp);
     if (result == 0) {
         close(in->fd);
         in->fd = -1;
@@ -376,13 +380,15 @@ static void keep(ingest_instance *in, ingest_pending *entry, index_record *recor
     char path[INGEST_PATH_SIZE];
     int cause = 0;
     if (in->number == 0)
-        in->number = atomic_fetch_add(&in->ingest->next_number, 1);
+        in->number = ingest__next_number(in->ingest);
     ingest__path(path, in->ingest, in->number, ".dcm");
     entry->number = in->number;
     entry->nbytes = in->total_nbytes;
     entry->record = record;
     entry->path = strdup(path);
-    if (cause == 0 && entry->path == NULL)
+    if (in->number == 0)
+        cause = EIO;
+    else if (entry->path == NULL)
         cause = ENOMEM;
     if (cause == 0)
         cause = in->fd < 0 ? keep_small(in, entry) : keep_large(in, entry);

@@ -45,9 +45,7 @@ void journal_buffer_free(uint8_t *buffer)
 /* What the segment held before is gone then. */
 static int write_segment_header(segment *s, uint64_t sequence)
 {
-    segment_header header = {SEGMENT_MAGIC, sequence, 0};
-    header.hash = journal_hash(&header, offsetof(segment_header, hash));
-    const int result = journal__write_first_block(s->fd, &header);
+    const int result = journal__write_first_block(s->fd, sequence);
     if (result == 0)
         s->sequence = sequence;
     return result;
@@ -261,7 +259,7 @@ bool journal_is_past(ingest_journal *j, uint64_t mark)
 
 int journal_clear(int folder_fd)
 {
-    static const segment_header nothing;
+    const segment_header nothing = journal__header(0);
     segment_header there;
     int result = 0;
     for (unsigned i = 0; i < SEGMENTS_MAX; i++) {

@@ -17,7 +17,7 @@
 #define RECORD_MAGIC  UINT64_C(0x3344524F43455244) /* "DRECORD3" */
 
 typedef struct segment_header {
-    uint64_t magic, sequence, hash; /* of the two before */
+    uint64_t magic, sequence, hash; /* of the two before; sequence 0: it holds nothing */
 } segment_header;
 
 typedef struct record_header {
@@ -33,6 +33,9 @@ static inline uint64_t record_nbytes(uint64_t nbytes)
 {
     return JOURNAL_BLOCK + (nbytes + JOURNAL_BLOCK - 1) / JOURNAL_BLOCK * JOURNAL_BLOCK;
 }
+
+/* Zeros are no header: that is what a damaged block may read as. */
+segment_header journal__header(uint64_t sequence);
 
 #define SEGMENT_NAME_SIZE 32
 void journal__segment_name(char name[SEGMENT_NAME_SIZE], unsigned i);

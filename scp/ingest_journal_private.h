@@ -62,8 +62,8 @@ struct ingest_journal {
 
 /* At most JOURNAL_GROUP_MAX parts, one behind the other. 0 or errno. */
 int journal__write_all(int fd, const struct iovec *parts, int nparts, uint64_t at);
-/* The first block; header NULL: of a segment that holds nothing. */
-int journal__write_first_block(int fd, const segment_header *header);
+/* The first block; sequence 0: of a segment that holds nothing. */
+int journal__write_first_block(int fd, uint64_t sequence);
 /* How large it may become; opens the segments that are there. */
 void journal__take_segments(ingest_journal *journal, uint32_t most_mb);
 void journal__close_segments(ingest_journal *journal);

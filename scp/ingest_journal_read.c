@@ -18,6 +18,13 @@ uint64_t journal_hash(const void *bytes, size_t nbytes)
     return XXH3_64bits(bytes, nbytes);
 }
 
+segment_header journal__header(uint64_t sequence)
+{
+    segment_header header = {SEGMENT_MAGIC, sequence, 0};
+    header.hash = journal_hash(&header, offsetof(segment_header, hash));
+    return header;
+}
+
 void journal__segment_name(char name[SEGMENT_NAME_SIZE], unsigned i)
 {
     snprintf(name, SEGMENT_NAME_SIZE, "journal-%u", i);
@@ -108,8 +115,8 @@ static void tell_damage(const replaying *r, const replayed_segment *s, const cha
               LOG_T("effect", effect));
 }
 
-/* The header of a segment is damaged: its records tell the sequence. What it held before has lower
-   ones. */
+/* The header of a segment is damaged: its records tell the sequence. Each use of it begins with the
+   first; where that is damaged, too, earlier ones had lower sequences. */
 static int find_sequence(replayed_segment *s, const replaying *r, scp_error *error)
 {
     record_header header;
@@ -119,21 +126,21 @@ static int find_sequence(replayed_segment *s, const replaying *r, scp_error *err
             return fail_to_read(r, s, error);
         if (state == RECORD_WHOLE && header.sequence > s->sequence)
             s->sequence = header.sequence;
+        if (state == RECORD_WHOLE && at == JOURNAL_BLOCK)
+            break;
     }
-    tell_damage(r, s, "its header is not what was written: what its newest records hold is taken");
+    if (s->sequence != 0) /* else it is new */
+        tell_damage(r, s, "its header is not what was written: what its records hold is taken");
     return 0;
 }
 
 static int read_sequence(replayed_segment *s, const replaying *r, scp_error *error)
 {
-    static const segment_header nothing;
     static const char AS_OTHERS[] = "DCBJRNL"; /* and a digit */
     segment_header header = {0, 0, 0};
     if (read_at(s->fd, &header, sizeof header, 0) < 0)
         return fail_to_read(r, s, error);
     const bool whole = header.hash == journal_hash(&header, offsetof(segment_header, hash));
-    if (memcmp(&header, &nothing, sizeof header) == 0)
-        return 0;
     if (whole && header.magic == SEGMENT_MAGIC) {
         s->sequence = header.sequence;
         return 0;
@@ -186,7 +193,9 @@ static int replay_segment(const replaying *r, const replayed_segment *s, scp_err
             return -1;
     }
     if (damaged)
-        tell_damage(r, s, "what was written between whole records is lost where no file has it");
+        tell_damage(r, s,
+                    "what was written between whole records is not there: what was acknowledged of "
+                    "it, and has no file, is lost");
     r->stats->torn_segments += torn && !damaged;
     return 0;
 }

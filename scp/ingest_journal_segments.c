@@ -3,8 +3,8 @@
  * ingest_journal_segments.c - the journal's files: made, made free again, and more of them.
  *
  * Three segments in turn are enough where each record's file is written at once. Where a burst
- * filled one, more are made when nothing comes; while more than three are free, records may stay in
- * theirs (journal_place), and a burst costs one write an instance, not two.
+ * filled one, more are made when nothing comes; while three others are free, records may stay in
+ * the active one (journal_place), and a burst costs one write an instance, not two.
  */
 #include "ingest_journal_private.h"
 
@@ -50,14 +50,14 @@ int journal__write_all(int fd, const struct iovec *parts, int nparts, uint64_t a
     return 0;
 }
 
-int journal__write_first_block(int fd, const segment_header *header)
+int journal__write_first_block(int fd, uint64_t sequence)
 {
+    const segment_header header = journal__header(sequence);
     uint8_t *block = aligned_alloc(JOURNAL_BLOCK, JOURNAL_BLOCK);
     if (block == NULL)
         return ENOMEM;
     memset(block, 0, JOURNAL_BLOCK);
-    if (header != NULL)
-        memcpy(block, header, sizeof *header);
+    memcpy(block, &header, sizeof header);
     const struct iovec part = {block, JOURNAL_BLOCK};
     int result = journal__write_all(fd, &part, 1, 0);
     free(block);
@@ -92,7 +92,7 @@ static int open_segment(const ingest_journal *j, const char *name)
     if (fd < 0)
         return errno == EINVAL ? openat(j->folder_fd, name, flags, 0600) : -1;
     /* Some take the flag, and no write. A segment holds nothing here (after a replay, or new). */
-    if (journal__write_first_block(fd, NULL) == EINVAL)
+    if (journal__write_first_block(fd, 0) == EINVAL)
         fcntl(fd, F_SETFL, 0);
     return fd;
 }
@@ -110,6 +110,8 @@ static int make_segment(const ingest_journal *j, unsigned i, segment *out)
     int result = read_fd >= 0 && fstat(fd, &st) == 0 ? 0 : errno;
     if (result == 0 && (uint64_t)st.st_size != j->segment_nbytes) {
         result = ftruncate(fd, 0) == 0 ? fill_segment(fd, j->segment_nbytes) : errno;
+        if (result == 0)
+            result = journal__write_first_block(fd, 0);
         if (result == 0 && fsync(j->folder_fd) != 0)
             result = errno;
     }
@@ -236,7 +238,7 @@ static void checkpoint(ingest_journal *j)
     /* Not to be replayed after its files went elsewhere. */
     for (uint32_t i = 0; i < SEGMENTS_MAX && result == 0; i++) {
         if (done[i])
-            result = journal__write_first_block(j->segments[i].fd, NULL);
+            result = journal__write_first_block(j->segments[i].fd, 0);
     }
     if (result != 0)
         log_event(LOG_ERROR, "spool.checkpoint_failed", LOG_T("reason", strerror(result)),

@@ -225,6 +225,9 @@ static void judge_pair(pack_job *job, pack_candidate *older, pack_candidate *new
         older->fate =
             newer->fate == FATE_PACK || newer->fate == FATE_KEEP ? FATE_PACK : newer->fate;
         newer->fate = FATE_REPEATED;
+    } else if (has_same_content(job, newer, older)) {
+        older->fate =
+            FATE_REPEATED; /* of the spool, and packed long ago: a journal brought it back */
     } else {
         older->fate = is_same_slice(job, older, newer) ? FATE_REPEATED : FATE_REPLACED;
     }

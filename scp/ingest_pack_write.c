@@ -139,7 +139,7 @@ static int add_all(pack_job *job, dcb_writer *writer, pack_slice *slices, size_t
 }
 
 /* The file is as old as the newest of what it holds, less a nanosecond: what comes later answers
-   for it. */
+   for it, and so does what had come before that and was not durable yet. */
 static int set_time(pack_job *job, const char *path, const pack_slice *slices, size_t n)
 {
     int64_t newest = 0;
@@ -147,6 +147,8 @@ static int set_time(pack_job *job, const char *path, const pack_slice *slices, s
         const pack_candidate *c = &job->candidates[slices[i].source];
         newest = c->mtime_ns > newest ? c->mtime_ns : newest;
     }
+    if (newest > job->oldest_arriving_ns)
+        newest = job->oldest_arriving_ns;
     newest--;
     const struct timespec times[2] = {{0, UTIME_NOW},
                                       {newest / 1000000000, (long)(newest % 1000000000)}};

@@ -56,8 +56,8 @@ static bool begin_job(pack_job *job, scp_ingest *ingest, const ingest_series *se
     memcpy(job->series_uid, series->series_uid, sizeof job->series_uid);
     name_hash(job->study, job->study_uid, NULL);
     name_hash(job->series, job->study_uid, job->series_uid);
-    job->changes.id = atomic_fetch_add(&ingest->next_number, 1);
-    return true;
+    job->changes.id = ingest__next_number(ingest);
+    return job->changes.id != 0;
 }
 
 typedef struct preparation {
@@ -204,6 +204,7 @@ static void pack(scp_ingest *ingest, ingest_series *series)
     backlog->busy = true;
     backlog->stats.packing_instances = job.nfiles;
     pthread_mutex_unlock(&backlog->lock);
+    job.oldest_arriving_ns = ingest__oldest_arriving(ingest);
     const int64_t start_ms = steady_clock_ms();
     const bool prepared = run_job(&job) == 0;
     if (!prepared)

@@ -154,6 +154,26 @@ void ingest__release_room(scp_ingest *ingest, uint64_t nbytes)
     pthread_mutex_unlock(&ingest->lock);
 }
 
+int64_t ingest__arrive(scp_ingest *ingest, ingest_pending *entry)
+{
+    pthread_mutex_lock(&ingest->lock);
+    const int64_t arrived_ns = entry->arrived_ns = ingest__arrival_time(ingest);
+    pthread_mutex_unlock(&ingest->lock);
+    return arrived_ns;
+}
+
+int64_t ingest__oldest_arriving(scp_ingest *ingest)
+{
+    int64_t oldest_ns = INT64_MAX;
+    pthread_mutex_lock(&ingest->lock);
+    for (const ingest_pending *p = ingest->pending; p != NULL; p = p->next) {
+        if (!p->acknowledged && p->arrived_ns != 0 && p->arrived_ns < oldest_ns)
+            oldest_ns = p->arrived_ns;
+    }
+    pthread_mutex_unlock(&ingest->lock);
+    return oldest_ns;
+}
+
 void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry)
 {
     char study_uid[UL_UID_SIZE], series_uid[UL_UID_SIZE];

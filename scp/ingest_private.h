@@ -71,7 +71,7 @@ typedef struct ingest_pending {
     char *path;
     file_stamp stamp;
     index_record *record;
-    int64_t arrived_ns;
+    int64_t arrived_ns;  /* 0: not yet; under the lock until it is acknowledged */
     uint8_t *bytes;      /* a journal_buffer: the file, which is to be written at once; else NULL */
     journal_place place; /* while it has bytes */
 } ingest_pending;
@@ -96,6 +96,9 @@ struct scp_ingest {
     ingest_journal *journal; /* NULL: durability is async */
     atomic_uint_fast64_t next_number;
     atomic_int_least64_t last_arrival_ns;
+    atomic_uint_fast64_t
+        numbers_end; /* those below may be in use after a crash (ingest_number.c) */
+    pthread_mutex_t numbers_lock;
 
     pthread_mutex_t buffers_lock;     /* the three below */
     uint8_t *buffers[BUFFERS_KEPT];   /* journal_buffers that nobody uses: their memory is there */
@@ -146,21 +149,33 @@ int ingest__write_spooled(const scp_ingest *ingest, uint64_t number, const char 
 /* Sets the file's time; 0 or errno. */
 int ingest__set_time(const char *path, int64_t arrived_ns);
 /* Gives a finished .part its time and its name, and makes both durable where that is asked for. */
-int ingest__settle_file(scp_ingest *ingest, int fd, const char *part, const char *path,
-                        file_stamp *stamp);
+int ingest__settle_file(const scp_ingest *ingest, int fd, const char *part, const char *path,
+                        int64_t arrived_ns, file_stamp *stamp);
 typedef enum ingest_file_state { INGEST_WHOLE, INGEST_TORN, INGEST_UNREADABLE } ingest_file_state;
 /* Checks the file against its preamble; the stamp too. */
 ingest_file_state ingest__check_file(const char *path, file_stamp *stamp);
+/* Does the file begin with this preamble? */
+bool ingest__has_seal(const char *path, const uint8_t preamble[PREAMBLE]);
 /* The instance will be read soon: so that nobody waits for the disk then. */
 void ingest__read_ahead(scp_ingest *ingest, uint64_t number);
 /* False where less than the reserve, beside nbytes, is free. */
 bool ingest__disk_has_room(const scp_ingest *ingest, uint64_t nbytes);
-/* The time of one that has arrived (ns since 1970): later than that of all before. */
+/* The time of one that has arrived (ns since 1970): later than that of all that were seen. */
 int64_t ingest__arrival_time(scp_ingest *ingest);
+/* What comes from now on is newer than that, whatever the clock says. */
+void ingest__see_time(scp_ingest *ingest, int64_t arrived_ns);
 
 /* A journal_buffer; NULL: out of memory. */
 uint8_t *ingest__take_buffer(scp_ingest *ingest);
 void ingest__give_buffer(scp_ingest *ingest, uint8_t *buffer);
+
+/* ---- ingest_number.c ---- */
+
+/* After all numbers were seen that are in use: none of those that ever were is given again. */
+int ingest__numbers_open(scp_ingest *ingest, scp_error *error);
+void ingest__numbers_close(scp_ingest *ingest);
+/* 0: the disk does not take what is to be written down first. */
+uint64_t ingest__next_number(scp_ingest *ingest);
 
 /* ---- ingest_pending.c ---- */
 
@@ -185,6 +200,10 @@ void ingest__unreserve(scp_ingest *ingest, uint64_t nbytes);
 void ingest__reserve_disk_only(scp_ingest *ingest);
 /* The file of such a one was written, or will not be. */
 void ingest__release_room(scp_ingest *ingest, uint64_t nbytes);
+/* Gives the entry its time, before it is written. */
+int64_t ingest__arrive(scp_ingest *ingest, ingest_pending *entry);
+/* The time of the oldest that has one and is not acknowledged yet; INT64_MAX: there is none. */
+int64_t ingest__oldest_arriving(scp_ingest *ingest);
 /* It is durable: the index thread has the entry from now on, and then the packer. */
 void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry);
 

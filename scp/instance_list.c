@@ -17,7 +17,7 @@ struct listed_instance {
 };
 
 struct listed_file {
-    char *path;
+    char *path, *series_uid;
     size_t first; /* its first instance */
 };
 
@@ -35,9 +35,10 @@ static bool grow(void **array, size_t *capacity, size_t count, size_t more, size
     return true;
 }
 
-static bool add_file(instance_list *list, const char *path)
+static bool add_file(instance_list *list, const index_instance *instance)
 {
-    if (list->nfiles > 0 && strcmp(list->files[list->nfiles - 1].path, path) == 0)
+    const char *series_uid = instance->series_instance_uid;
+    if (list->nfiles > 0 && strcmp(list->files[list->nfiles - 1].path, instance->path) == 0)
         return true;
     size_t capacity = list->files_capacity;
     void *files = list->files;
@@ -47,9 +48,13 @@ static bool add_file(instance_list *list, const char *path)
     if (!grown)
         return false;
     struct listed_file *file = &list->files[list->nfiles];
-    *file = (struct listed_file){strdup(path), list->count};
-    if (file->path == NULL)
+    *file = (struct listed_file){strdup(instance->path),
+                                 series_uid != NULL ? strdup(series_uid) : NULL, list->count};
+    if (file->path == NULL || (series_uid != NULL && file->series_uid == NULL)) {
+        free(file->path);
+        free(file->series_uid);
         return false;
+    }
     list->nfiles++;
     return true;
 }
@@ -81,7 +86,7 @@ bool instance_list_add(instance_list *list, const index_instance *instance)
     if (nbytes >= UL_UID_SIZE || list->text_nbytes > UINT32_MAX - UL_UID_SIZE ||
         !add_class(&sop_class, list,
                    instance->sop_class_uid != NULL ? instance->sop_class_uid : "") ||
-        !add_file(list, instance->path))
+        !add_file(list, instance))
         return false;
     void *instances = list->instances, *text = list->text;
     bool grown = grow(&instances, &list->capacity, list->count, 1, sizeof *list->instances);
@@ -113,8 +118,10 @@ bool instance_list_add(instance_list *list, const index_instance *instance)
 
 void instance_list_clear(instance_list *list)
 {
-    for (uint32_t i = 0; i < list->nfiles; i++)
+    for (uint32_t i = 0; i < list->nfiles; i++) {
         free(list->files[i].path);
+        free(list->files[i].series_uid);
+    }
     free(list->files);
     free(list->instances);
     free(list->text);
@@ -130,6 +137,11 @@ uint32_t instance_list_frame(const instance_list *list, size_t i)
 const char *instance_list_path(const instance_list *list, size_t i)
 {
     return list->files[list->instances[i].file].path;
+}
+
+const char *instance_list_series(const instance_list *list, size_t i)
+{
+    return list->files[list->instances[i].file].series_uid;
 }
 
 uint32_t instance_list_file(const instance_list *list, size_t i)

@@ -29,6 +29,8 @@ void instance_list_clear(instance_list *list);
 
 uint32_t instance_list_frame(const instance_list *list, size_t i);
 const char *instance_list_path(const instance_list *list, size_t i);
+/* The series of its file's first instance; NULL: not told. */
+const char *instance_list_series(const instance_list *list, size_t i);
 /* Its file, counted from 0; the instances of a file follow one another. */
 uint32_t instance_list_file(const instance_list *list, size_t i);
 /* The first instance of a file, the list's count for file nfiles. */

@@ -14,9 +14,12 @@ bool relocate_holds(dcb_series *series, uint32_t frame, const char *sop_instance
 }
 
 static dcb_series *open_current(uint32_t *frame, scp_index *index, series_pool *pool,
-                                const char *sop_instance_uid)
+                                const char *series_uid, const char *sop_instance_uid)
 {
-    const index_filter filter = {.sop_uids = &sop_instance_uid, .nsop_uids = 1};
+    const index_filter filter = {.sop_uids = &sop_instance_uid,
+                                 .nsop_uids = 1,
+                                 .series_uids = &series_uid,
+                                 .nseries_uids = series_uid != NULL};
     index_cursor *cursor = NULL;
     index_instance found;
     dcb_series *series = NULL;
@@ -34,11 +37,11 @@ static dcb_series *open_current(uint32_t *frame, scp_index *index, series_pool *
     return series;
 }
 
-dcb_series *relocate(uint32_t *frame, scp_index *index, series_pool *pool,
+dcb_series *relocate(uint32_t *frame, scp_index *index, series_pool *pool, const char *series_uid,
                      const char *sop_instance_uid)
 {
     dcb_series *series = NULL;
     for (int i = 0; i < TRIES && index != NULL && series == NULL; i++)
-        series = open_current(frame, index, pool, sop_instance_uid);
+        series = open_current(frame, index, pool, series_uid, sop_instance_uid);
     return series;
 }

@@ -235,7 +235,8 @@ static bool make(retrieval_instance *out, retrieval *r, size_t i, bool may_wait)
         return false;
     instance_list_uid(uid, r->list, i);
     if (file->series == NULL || !relocate_holds(file->series, frame, uid))
-        moved = relocate(&frame, r->node->index, r->node->series, uid);
+        moved = relocate(&frame, r->node->index, r->node->series, instance_list_series(r->list, i),
+                         uid);
     if (moved != NULL || file->series != NULL)
         make_from(out, r, moved != NULL ? moved : file->series, frame, uid, may_wait, &busy);
     else

@@ -140,13 +140,13 @@ static void test_found_again(void **state)
         char uid[32];
         uint32_t frame = 99;
         ingest_fixture_uid(uid, i);
-        dcb_series *series = relocate(&frame, f->index, f->series, uid);
+        dcb_series *series = relocate(&frame, f->index, f->series, NULL, uid);
         assert_non_null(series);
         assert_true(relocate_holds(series, frame, uid));
         dcb_series_release(series);
     }
     uint32_t frame;
-    assert_null(relocate(&frame, f->index, f->series, "1.2.3"));
+    assert_null(relocate(&frame, f->index, f->series, NULL, "1.2.3"));
 }
 
 /* What a .dcbs file cannot hold stays a DICOM file, and is not tried again. */

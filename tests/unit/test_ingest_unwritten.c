@@ -4,6 +4,7 @@
 #include "dimse_status.h"
 #include "fail_disk.h"
 #include "ingest_fixture.h"
+#include "relocate.h"
 #include "temp_dir.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -103,7 +105,7 @@ static void test_files_for_readers_only(void **state)
     journal_copy journal;
     ingest_fixture_copy_journal(&journal, f);
     for (int i = 0; i < FIXTURE_SEGMENTS; i++)
-        assert_memory_equal(journal.segments[i], "\0\0\0\0\0\0\0\0", 8); /* nothing to replay */
+        assert_memory_equal(journal.segments[i], "DCBJRNL3\0\0\0\0\0\0\0\0", 16); /* nothing */
     ingest_fixture_drop_copy(&journal);
     ingest_fixture_start(f);
     assert_int_equal(journal_only(f), 0);
@@ -282,6 +284,94 @@ static void test_duplicates(void **state)
     check_holds(f, &other, 1, 2);
 }
 
+/* What comes later is newer, though the clock was ahead when the other came. */
+static void test_the_newer_answers_whatever_the_clock_says(void **state)
+{
+    fixture *f = *state;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    f->options.store_duplicates = DUPLICATES_REPLACE;
+    atomic_store(&f->ingest->last_arrival_ns, ((int64_t)now.tv_sec + 3600) * 1000000000);
+    send(f, &usual, 0, 2);
+    assert_true(ingest_pack(f->ingest));
+    ingest_fixture_stop(f); /* and is set right */
+    ingest_fixture_start(f);
+    assert_int_equal(ingest_fixture_send(f, &other, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    ingest_settle(f->ingest);
+    const char *uid = "1.2.3.4.100";
+    const index_filter filter = {.sop_uids = &uid, .nsop_uids = 1};
+    index_cursor *cursor = NULL;
+    index_instance found;
+    assert_int_equal(index_find_instances(&cursor, f->index, &filter, NULL), 0);
+    assert_int_equal(index_cursor_next_instance(cursor, &found, NULL), 1);
+    assert_non_null(strstr(found.path, INGEST_FOLDER)); /* the new one, not the .dcbs */
+    index_cursor_close(cursor);
+    assert_true(ingest_pack(f->ingest));
+    check_holds(f, &other, 0, 1);
+    check_holds(f, &usual, 1, 2);
+}
+
+/* What has its time and is not durable yet when a packing begins: it will answer for the file. */
+static void test_what_is_on_its_way_is_newer(void **state)
+{
+    fixture *f = *state;
+    index_cursor *cursor = NULL;
+    index_instance found;
+    struct stat st;
+    send(f, &usual, 0, 1);
+    ingest_pending *entry = ingest__enter(f->ingest, "1.2.3.4.999");
+    const int64_t arrived_ns = ingest__arrive(f->ingest, entry);
+    send(f, &usual, 1, 2);
+    assert_true(ingest_pack(f->ingest));
+    assert_int_equal(index_find_instances(&cursor, f->index, NULL, NULL), 0);
+    assert_int_equal(index_cursor_next_instance(cursor, &found, NULL), 1);
+    assert_int_equal(stat(found.path, &st), 0);
+    assert_int_equal(ingest__stamp_of(&st).mtime_ns, arrived_ns - 1);
+    index_cursor_close(cursor);
+    ingest__leave(f->ingest, entry);
+    check_holds(f, &usual, 0, 2);
+}
+
+/* ---- One UID in two series ---- */
+
+static uint16_t send_to_series(fixture *f, const source_kind *kind, uint32_t slice, char series)
+{
+    char uid[32];
+    size_t nbytes;
+    ingest_verdict verdict;
+    ingest_fixture_uid(uid, slice);
+    uint8_t *bytes = source_instance(&nbytes, kind, slice);
+    uint8_t *at = memmem(bytes, nbytes, "1.2.3.4.2", 10);
+    assert_non_null(at);
+    at[8] = (uint8_t)series;
+    const ingest_request request = {7, EXPLICIT, "1.2.840.10008.5.1.4.1.1.2", uid};
+    ingest_instance *instance = ingest_begin(f->ingest, &request);
+    ingest_take(instance, bytes, nbytes);
+    ingest_finish(instance, &verdict);
+    ingest_free(instance);
+    free(bytes);
+    return verdict.status;
+}
+
+/* Who is looked for again after a packing is looked for in his series. */
+static void test_moved_within_its_series(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(send_to_series(f, &other, 1, '2'), DIMSE_SUCCESS);
+    assert_int_equal(send_to_series(f, &usual, 1, '3'), DIMSE_WARNING_DUPLICATE);
+    assert_true(ingest_pack(f->ingest));
+    for (char series = '2'; series <= '3'; series++) {
+        char uid[] = "1.2.3.4.2";
+        uint32_t frame = 9;
+        uid[8] = series;
+        dcb_series *found = relocate(&frame, f->index, f->series, uid, "1.2.3.4.101");
+        assert_non_null(found);
+        assert_string_equal(dcb_series_get_info(found)->series_instance_uid, uid);
+        assert_int_equal(frame, 0);
+        dcb_series_release(found);
+    }
+}
+
 /* The newer one answers after a crash too, whichever of them is in the journal. */
 static void test_the_newer_answers_after_a_crash(void **state)
 {
@@ -412,6 +502,118 @@ static void test_damage_at_a_replay(void **state)
         assert_int_equal(ingest_fixture_holds(f, &usual, from + 1), header == 2);
         ingest_fixture_drop_copy(&journal);
     }
+}
+
+/* As if the process had ended, with the journal as it was then and as it was changed since. */
+static void crash_with(fixture *f, const journal_copy *journal)
+{
+    fail_disk_at(1, ENOSPC, FAIL_DISK_FOREVER);
+    ingest_fixture_stop(f);
+    fail_disk_end();
+    ingest_fixture_put_journal(journal, f);
+    ingest_fixture_start(f);
+}
+
+/* A block that reads as zeros is no header of an empty segment. */
+static void test_a_header_of_zeros(void **state)
+{
+    fixture *f = *state;
+    journal_copy journal;
+    send(f, &usual, 0, 5);
+    ingest_settle(f->ingest);
+    ingest_fixture_copy_journal(&journal, f);
+    memset(journal.segments[0], 0, JOURNAL_BLOCK);
+    crash_with(f, &journal);
+    assert_int_equal(ingest_fixture_count(f, true, ".dcm"), 5);
+    check_holds(f, &usual, 0, 5);
+    ingest_fixture_drop_copy(&journal);
+}
+
+/* What a free segment held before may come back where its header is damaged: under numbers that
+   nothing else has. */
+static void test_damage_of_a_free_segment(void **state)
+{
+    fixture *f = *state;
+    journal_copy journal;
+    send(f, &usual, 0, 3);
+    assert_true(ingest_pack(f->ingest));
+    const uint64_t number = atomic_load(&f->ingest->next_number);
+    for (int i = 0; i < 2; i++) {
+        ingest_fixture_stop(f);
+        ingest_fixture_start(f);
+    }
+    assert_true(atomic_load(&f->ingest->next_number) >= number);
+    send(f, &large, 50, 51);
+    ingest_settle(f->ingest);
+    ingest_fixture_stop(f);
+    ingest_fixture_copy_journal(&journal, f);
+    assert_memory_equal(journal.segments[0], "DCBJRNL3\0\0\0\0\0\0\0\0", 16);
+    ((uint8_t *)journal.segments[0])[9] ^= 1;
+    ingest_fixture_put_journal(&journal, f);
+    ingest_fixture_start(f);
+    check_holds(f, &large, 50, 51);
+    assert_true(ingest_pack(f->ingest));
+    check_holds(f, &usual, 0, 3);
+    check_holds(f, &large, 50, 51);
+    assert_int_equal(ingest_fixture_count(f, false, ".dcbs"), 1);
+    assert_int_equal(ingest_fixture_count(f, false, ".dcm"), 0);
+    ingest_fixture_drop_copy(&journal);
+}
+
+/* After a crash numbers go on well behind those that may be in use. */
+static void test_no_number_twice(void **state)
+{
+    fixture *f = *state;
+    journal_copy journal;
+    send(f, &usual, 0, 3);
+    assert_true(ingest_pack(f->ingest));
+    const uint64_t number = atomic_load(&f->ingest->next_number);
+    ingest_fixture_copy_journal(&journal, f);
+    crash_with(f, &journal);
+    assert_true(atomic_load(&f->ingest->next_number) > number + 1000);
+    send(f, &usual, 3, 4);
+    check_holds(f, &usual, 0, 4);
+    ingest_fixture_drop_copy(&journal);
+
+    char *path = ingest_fixture_path(f, "numbers");
+    scp_error error = SCP_ERROR_INIT;
+    ingest_fixture_stop(f);
+    write_file(path, "x", 1);
+    assert_int_equal(index_open(&f->index, f->state, &error), 0);
+    assert_int_equal(ingest_open(&f->ingest, &f->options, f->index, f->series, &error), -1);
+    assert_non_null(strstr(error.message, "numbers is damaged"));
+    index_close(f->index);
+    assert_int_equal(unlink(path), 0);
+    ingest_fixture_start(f);
+    check_holds(f, &usual, 0, 4);
+    free(path);
+}
+
+/* A large one that was acknowledged is not thrown away for a bit. */
+static void test_a_damaged_file_is_kept(void **state)
+{
+    fixture *f = *state;
+    size_t nbytes;
+    send(f, &large, 0, 2);
+    ingest_settle(f->ingest);
+    ingest_fixture_stop(f);
+    char *path = ingest_fixture_path(f, "000000/000000001.dcm");
+    char *aside = ingest_fixture_path(f, "000000/000000001.damaged");
+    uint8_t *bytes = read_whole_file(path, &nbytes);
+    bytes[nbytes - 1] ^= 1;
+    write_file(path, bytes, nbytes);
+    for (int i = 0; i < 2; i++) {
+        ingest_fixture_start(f);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(access(aside, F_OK), 0);
+        check_holds(f, &large, 1, 2);
+        assert_false(ingest_fixture_holds(f, &large, 0));
+        ingest_fixture_stop(f);
+    }
+    ingest_fixture_start(f);
+    free(bytes);
+    free(path);
+    free(aside);
 }
 
 /* A journal that cannot be read is not an empty one. */
@@ -552,10 +754,18 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_packed_from_the_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept_from_the_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_newer_answers_whatever_the_clock_says, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_on_its_way_is_newer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_moved_within_its_series, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_newer_answers_after_a_crash, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_one_is_taken_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damage_at_a_replay, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_header_of_zeros, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_damage_of_a_free_segment, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_number_twice, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_damaged_file_is_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unreadable_journal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_write_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_crash_at_each_step, setup, teardown),
