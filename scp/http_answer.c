@@ -3,6 +3,7 @@
 #include "http_private.h"
 
 #include "http_pages.h"
+#include "titles.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -90,21 +91,44 @@ void http_step_back(void)
     setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
 }
 
+/* The node of the AE title that is asked for, the main one where none is. NULL after an answer. */
+static const scp_node *asked_node(http_reply *reply, http_server *server,
+                                  const http_request *request)
+{
+    const char *title = request->parameter(request->connection, "title");
+    if (title == NULL || title[0] == '\0' || strcmp(title, server->node->options->ae_title) == 0)
+        return server->node;
+    if (atomic_load(&server->archive) == NULL) { /* the others are hung behind it before that */
+        http_reply_error(reply, 503, "not now: the node starts or stops");
+        return NULL;
+    }
+    const scp_node *node = titles_find(server->node, title);
+    if (node == NULL)
+        http_reply_error(reply, 404, "there is no such AE title here");
+    return node;
+}
+
 /* Patient data are shown only where the configuration says so. */
 static bool answer_search(http_reply *reply, http_server *server, const char *path,
                           const http_request *request)
 {
-    http_step_back();
-    if (strcmp(path, "/studies.json") == 0)
-        http_studies(reply, server->node, request);
-    else if (strcmp(path, "/series.json") != 0 && strcmp(path, "/thumbnail.png") != 0)
+    const bool studies = strcmp(path, "/studies.json") == 0;
+    if (!studies && strcmp(path, "/series.json") != 0 && strcmp(path, "/thumbnail.png") != 0)
         return false;
-    else if (!server->node->options->http_patient_data)
+    http_step_back();
+    if (!studies && !server->node->options->http_patient_data) {
         http_reply_error(reply, 403, "patient data are not shown here: http_patient_data is false");
+        return true;
+    }
+    const scp_node *node = asked_node(reply, server, request);
+    if (node == NULL)
+        return true;
+    if (studies)
+        http_studies(reply, node, request);
     else if (strcmp(path, "/series.json") == 0)
-        http_series(reply, server->node, request);
+        http_series(reply, node, request);
     else
-        http_thumbnail(reply, server->thumbnails, server->node, request);
+        http_thumbnail(reply, server->thumbnails, node, request);
     return true;
 }
 

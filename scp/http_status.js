@@ -238,6 +238,7 @@ function show(status) {
   showState(status.ready ? "ready" : status.not_ready, status.ready ? "good" : "bad");
   $("q-label").hidden = !status.patient_data;
   $("search-closed").hidden = status.patient_data;
+  showTitles(status);
   showRunning(status);
   showCards(status);
   showPlots(status);
@@ -268,35 +269,42 @@ async function poll() {
 
 // ---- Studies ----
 
-function picture(uid, alt) {
+function showTitles(status) {
+  if ($("of").options.length === status.titles.length) return;
+  $("of").replaceChildren(...status.titles.map((title) => make("option", {}, title)));
+  $("of-label").hidden = status.titles.length < 2;
+}
+
+// Of a series of the archive that was searched.
+function picture(uid, alt, of) {
   const box = make("div", {class: "picture"});
-  const image = make("img", {src: "/thumbnail.png?series=" + encodeURIComponent(uid), alt,
-    loading: "lazy"});
+  const image = make("img", {src: "/thumbnail.png?" + new URLSearchParams({series: uid, title: of}),
+    alt, loading: "lazy"});
   image.addEventListener("error", () => box.replaceChildren("no picture"));
   box.append(image);
   return box;
 }
 
-function seriesItem(s) {
+function seriesItem(s, of) {
   const name = [s.modality, s.number && "no. " + s.number].filter(Boolean).join(" ") || "series";
   const more = [s.description, s.body_part].filter(Boolean).join(", ");
-  return make("li", {}, make("figure", {}, picture(s.uid, `Middle image of series ${name}`),
+  return make("li", {}, make("figure", {}, picture(s.uid, `Middle image of series ${name}`, of),
     make("figcaption", {}, make("b", {}, name), make("br"), more, more ? make("br") : "",
       several(s.instances, "instance", "instances"))));
 }
 
-async function openStudy(box, uid) {
+async function openStudy(box, uid, of) {
   const list = make("ul", {class: "series"}, make("li", {}, "…"));
   box.append(list);
   try {
-    const found = await ask("/series.json?study=" + encodeURIComponent(uid));
-    list.replaceChildren(...found.series.map(seriesItem));
+    const found = await ask("/series.json?" + new URLSearchParams({study: uid, title: of}));
+    list.replaceChildren(...found.series.map((s) => seriesItem(s, of)));
   } catch (error) {
     list.replaceChildren(make("li", {}, error.message));
   }
 }
 
-function studyItem(s) {
+function studyItem(s, of) {
   const counts = `${s.modalities.replaceAll("\\", ", ")} · ${count(s.series)} series · `
     + several(s.instances, "instance", "instances");
   if (s.uid === undefined) {
@@ -311,14 +319,15 @@ function studyItem(s) {
       [s.patient_id, born, date(s.date), s.description, s.accession_number, counts]
         .filter(Boolean).join(" · "))));
   details.addEventListener("toggle", () => {
-    if (details.open && details.children.length === 1) openStudy(details, s.uid);
+    if (details.open && details.children.length === 1) openStudy(details, s.uid, of);
   });
   return make("li", {}, details);
 }
 
 async function searchStudies(event) {
   event.preventDefault();
-  const parameters = new URLSearchParams();
+  const of = $("of").value;
+  const parameters = new URLSearchParams({title: of});
   const compact = (id) => $(id).value.replaceAll("-", "");
   if ($("q").value.trim()) parameters.set("q", $("q").value.trim());
   if (compact("from") || compact("to")) parameters.set("date", `${compact("from")}-${compact("to")}`);
@@ -327,7 +336,7 @@ async function searchStudies(event) {
   try {
     const found = await ask("/studies.json?" + parameters);
     const n = found.studies.length;
-    $("studies").replaceChildren(...found.studies.map(studyItem));
+    $("studies").replaceChildren(...found.studies.map((s) => studyItem(s, of)));
     $("found").textContent = n === 0 ? "No study matches."
       : `${found.more ? "The first " : ""}${n} ${n === 1 ? "study" : "studies"}`
         + (found.more ? "; narrow the search to see others." : ".");

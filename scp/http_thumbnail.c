@@ -23,6 +23,7 @@
 #define BYTES_MAX (256u << 10)
 
 typedef struct thumbnail {
+    const scp_node *node;  /* whose archive has it */
     char uid[UL_UID_SIZE]; /* of the instance; "": free */
     uint64_t last_used;
     uint8_t *png;
@@ -96,12 +97,14 @@ static bool choose(chosen *out, scp_index *index, const char *series_uid)
 
 /* ---- Keeping ---- */
 
-static bool find_kept(http_reply *reply, http_thumbnails *all, const char *uid)
+static bool find_kept(http_reply *reply, http_thumbnails *all, const scp_node *node,
+                      const char *uid)
 {
     bool found = false;
     pthread_mutex_lock(&all->lock);
     for (size_t i = 0; i < KEPT && !found; i++) {
-        if (all->kept[i].png == NULL || strcmp(all->kept[i].uid, uid) != 0)
+        if (all->kept[i].png == NULL || all->kept[i].node != node ||
+            strcmp(all->kept[i].uid, uid) != 0)
             continue;
         all->kept[i].last_used = ++all->clock;
         text_put_bytes(&reply->body, (const char *)all->kept[i].png, all->kept[i].nbytes);
@@ -112,7 +115,8 @@ static bool find_kept(http_reply *reply, http_thumbnails *all, const char *uid)
 }
 
 /* Takes png over. */
-static void keep(http_thumbnails *all, const char *uid, uint8_t *png, size_t nbytes)
+static void keep(http_thumbnails *all, const scp_node *node, const char *uid, uint8_t *png,
+                 size_t nbytes)
 {
     pthread_mutex_lock(&all->lock);
     thumbnail *oldest = &all->kept[0];
@@ -121,7 +125,7 @@ static void keep(http_thumbnails *all, const char *uid, uint8_t *png, size_t nby
             oldest = &all->kept[i];
     }
     uint8_t *dropped = oldest->png;
-    *oldest = (thumbnail){"", ++all->clock, png, nbytes};
+    *oldest = (thumbnail){node, "", ++all->clock, png, nbytes};
     snprintf(oldest->uid, sizeof oldest->uid, "%s", uid);
     pthread_mutex_unlock(&all->lock);
     free(dropped);
@@ -169,13 +173,14 @@ void http_thumbnail(http_reply *reply, http_thumbnails *all, const scp_node *nod
         return;
     }
     pthread_mutex_lock(&all->making);
-    int result =
-        find_kept(reply, all, what.uid) ? 0 : make(&png, &nbytes, &what, node->series, &error);
+    int result = find_kept(reply, all, node, what.uid)
+                     ? 0
+                     : make(&png, &nbytes, &what, node->series, &error);
     pthread_mutex_unlock(&all->making);
     if (png != NULL) {
         text_put_bytes(&reply->body, (const char *)png, nbytes);
         if (nbytes <= BYTES_MAX)
-            keep(all, what.uid, png, nbytes);
+            keep(all, node, what.uid, png, nbytes);
         else
             free(png);
     }

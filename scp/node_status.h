@@ -32,6 +32,8 @@ typedef struct node_status {
     node_state state;
     char not_ready[160]; /* why; "": ready */
     char ae_title[UL_AE_TITLE_SIZE], address[46];
+    const scp_title *titles; /* the others; borrowed from the node's options */
+    uint32_t ntitles;
     uint16_t port; /* of DICOM; 0: does not listen yet */
     int64_t unix_ms, start_unix_ms;
     double uptime_s;

@@ -162,6 +162,13 @@ void node_status_json(text_buffer *to, const node_status *status, const node_sam
     put_text(to, "not_ready", status->not_ready);
     text_format(to, ",\"patient_data\":%s", patient_data ? "true" : "false");
     put_text(to, "ae_title", status->ae_title);
+    text_put(to, ",\"titles\":[");
+    text_put_json(to, status->ae_title);
+    for (uint32_t i = 0; i < status->ntitles; i++) {
+        text_put(to, ",");
+        text_put_json(to, status->titles[i].ae_title);
+    }
+    text_put(to, "]");
     put_text(to, "address", status->address);
     put_number(to, "port", status->port);
     text_format(to, ",\"time_ms\":%" PRId64 ",\"uptime_s\":%.1f", status->unix_ms,

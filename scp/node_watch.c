@@ -324,6 +324,8 @@ void node_watch_read(node_watch *watch, node_status *out)
     const scp_options *options = watch->node->options;
     *out = (node_status){.state = (node_state)atomic_load(&watch->state)};
     snprintf(out->ae_title, sizeof out->ae_title, "%s", options->ae_title);
+    out->titles = options->titles;
+    out->ntitles = options->ntitles;
     snprintf(out->address, sizeof out->address, "%s", options->bind_address);
     out->port = (uint16_t)atomic_load(&watch->port);
     out->unix_ms = unix_ms();

@@ -76,6 +76,37 @@ class StatusPage(unittest.TestCase):
             self.assertEqual(browser.run("return document.querySelectorAll('td u, summary img')"
                                          ".length"), 0)
 
+    def test_several_titles(self):
+        """Each is searched by itself."""
+        research = self.archive.parent / (self.archive.name + "-research")
+        research.mkdir()
+        self.addCleanup(shutil.rmtree, research)
+        shutil.copy(OWN / "tiny3" / "series.dcbs", research / "tiny.dcbs")
+        title = f"{{ae_title: RESEARCH, archives: [{research}]}}"
+        with HttpNode(self.archive, "--title", title, patient_data=True) as node, \
+                Browser() as browser:
+            browser.size(390, 844, True)
+            browser.open(node.url + "/")
+            browser.wait_for("return !document.getElementById('of-label').hidden")
+            counts = {}
+            for name in ("DCBSCP", "RESEARCH"):
+                browser.run("document.getElementById('studies').replaceChildren();"
+                            "document.getElementById('of').value = arguments[0];"
+                            "document.getElementById('search').requestSubmit()", name)
+                counts[name] = browser.wait_for(
+                    "return document.querySelectorAll('#studies summary').length")
+                browser.run("document.querySelector('#studies summary').click()")
+                sizes = browser.wait_for(
+                    "const all = [...document.querySelectorAll('#studies img')];"
+                    "all.forEach(i => i.loading = 'eager');"
+                    "return all.length > 0 && all.every(i => i.complete && i.naturalWidth) && "
+                    "all.map(i => i.naturalWidth)")
+                self.assertEqual(set(sizes), {160})
+            self.assertEqual(counts, {"DCBSCP": 2, "RESEARCH": 1})
+            self.assertEqual(browser.run("return document.documentElement.scrollWidth"), 390)
+            browser.screenshot(self.pictures / "titles.png")
+            self.assertEqual(browser.complaints(), [])
+
     def running(self, browser, peer):
         """A retrieval's progress is seen, and grows until it is over."""
         client = subprocess.Popen(
@@ -136,7 +167,7 @@ class StatusPage(unittest.TestCase):
                 browser.screenshot(self.pictures / f"{name}-{'dark' if dark else 'bright'}.png")
         # Labels for all that is to be filled in, a heading for every part, one main.
         self.assertEqual(browser.run(
-            "return [...document.querySelectorAll('input')].filter(i => !i.labels.length).length"), 0)
+            "return [...document.querySelectorAll('input, select')].filter(i => !i.labels.length).length"), 0)
         self.assertEqual(browser.run(
             "return [...document.querySelectorAll('section')].filter(s => "
             "!s.getAttribute('aria-label') && !document.getElementById("

@@ -30,6 +30,7 @@ class Titles(unittest.TestCase):
             (self.folder / name).mkdir()
             shutil.copy(golden / "series.dcbs", self.folder / name / f"{golden.name}.dcbs")
         (self.folder / "in").mkdir()
+        (self.folder / "in2").mkdir()
         self.conf = self.folder / "node.yaml"
 
     def node(self, more="", state=()):
@@ -118,6 +119,52 @@ class Titles(unittest.TestCase):
             run("storescu", "-aec", "RESEARCH", *node.address(), *sent)
             self.assertEqual(node.json("/status.json")["spool"]["received"], len(sent))
             self.assertEqual(node.metrics()["dcbscp_received_instances_total"], len(sent))
+
+    def test_each_is_searched_for_itself(self):
+        title = f"{{ae_title: RESEARCH, archives: [{self.folder}/research], store: {self.folder}/in}}"
+        with HttpNode(self.folder / "main", "--title", title, patient_data=True) as node:
+            self.assertEqual(node.json("/status.json")["titles"], ["DCBSCP", "RESEARCH"])
+            pictures = set()
+            for name, golden in (("", PHANTOM), ("DCBSCP", PHANTOM), ("RESEARCH", OTHER)):
+                with self.subTest(title=name):
+                    study, = node.json(f"/studies.json?title={name}")["studies"]
+                    self.assertEqual(study["uid"], study_of(golden))
+                    series, = node.json(f"/series.json?title={name}&study={study['uid']}")["series"]
+                    path = f"/thumbnail.png?title={name}&series={series['uid']}"
+                    status, _, picture = node.ask(path)
+                    self.assertEqual((status, picture[1:4]), (200, b"PNG"))
+                    self.assertEqual(node.ask(path)[2], picture)
+                    pictures.add(picture)
+            self.assertEqual(len(pictures), 2)
+            for path in ("/studies.json?title=NOBODY", "/series.json?title=NOBODY&study=1",
+                         f"/thumbnail.png?title=RESEARCH&series={self.series_of(PHANTOM)}"):
+                self.assertEqual(node.ask(path)[0], 404, path)
+            self.assertEqual(node.json(f"/series.json?title=RESEARCH&study={study_of(PHANTOM)}"),
+                             {"series": []})
+
+    @staticmethod
+    def series_of(golden):
+        return str(pydicom.dcmread(sorted((golden / "source").glob("*.dcm"))[0],
+                                   stop_before_pixels=True).SeriesInstanceUID)
+
+    def test_the_same_instance_in_two(self):
+        """One instance, changed for research: each title shows its own."""
+        source = pydicom.dcmread(sorted((PHANTOM / "source").glob("*.dcm"))[0])
+        title = f"{{ae_title: RESEARCH, store: {self.folder}/in}}"
+        with HttpNode(self.folder / "in2", "--store", self.folder / "in2", "--title", title,
+                      patient_data=True) as node:
+            pictures = []
+            for name, pixels in (("DCBSCP", source.PixelData),
+                                 ("RESEARCH", source.PixelData[::-1])):
+                source.PixelData = pixels
+                source.save_as(self.folder / "sent.dcm")
+                run("storescu", "-aec", name, *node.address(), self.folder / "sent.dcm")
+                node.ae_title = name
+                self.assertEqual(len(node.findscu("0008,0052=STUDY", "0020,000d")), 1)
+                pictures.append(node.ask(f"/thumbnail.png?title={name}"
+                                         f"&series={source.SeriesInstanceUID}"))
+            self.assertEqual([p[0] for p in pictures], [200, 200])
+            self.assertNotEqual(pictures[0][2], pictures[1][2])
 
     def test_where_it_may_have_instances_sent(self):
         with StoreScp() as scp:
