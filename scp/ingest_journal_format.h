@@ -13,8 +13,8 @@
 #include "ingest_journal.h"
 
 #define SEGMENTS_MAX  40
-#define SEGMENT_MAGIC UINT64_C(0x334C4E524A424344) /* "DCBJRNL3" */
-#define RECORD_MAGIC  UINT64_C(0x3344524F43455244) /* "DRECORD3" */
+#define SEGMENT_MAGIC UINT64_C(0x344C4E524A424344) /* "DCBJRNL4" */
+#define RECORD_MAGIC  UINT64_C(0x3444524F43455244) /* "DRECORD4" */
 
 typedef struct segment_header {
     uint64_t magic, sequence, hash; /* of the two before; sequence 0: it holds nothing */

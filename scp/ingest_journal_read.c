@@ -116,7 +116,8 @@ static void tell_damage(const replaying *r, const replayed_segment *s, const cha
 }
 
 /* The header of a segment is damaged: its records tell the sequence. Each use of it begins with the
-   first; where that is damaged, too, earlier ones had lower sequences. */
+   first; where that is damaged, too, earlier ones had lower sequences, unless the clock went back.
+ */
 static int find_sequence(replayed_segment *s, const replaying *r, scp_error *error)
 {
     record_header header;

@@ -54,8 +54,8 @@ typedef struct pack_job {
     pack_candidate *candidates;
     size_t ncandidates;
     ingest_switch changes;
-    int64_t oldest_arriving_ns; /* what was on its way when this began is newer than the new file */
-    uint64_t file_bytes;        /* of the new file; 0: there is none */
+    int64_t latest_ns;   /* the new file's time is this at the latest */
+    uint64_t file_bytes; /* of the new file; 0: there is none */
     uint64_t npacked, nkept, nreplaced, source_bytes, kept_bytes; /* of the spool's */
     scp_error error;
 } pack_job;

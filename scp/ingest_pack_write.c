@@ -139,7 +139,7 @@ static int add_all(pack_job *job, dcb_writer *writer, pack_slice *slices, size_t
 }
 
 /* The file is as old as the newest of what it holds, less a nanosecond: what comes later answers
-   for it, and so does what had come before that and was not durable yet. */
+   for it, and so does what was on its way when this began, or has come since. */
 static int set_time(pack_job *job, const char *path, const pack_slice *slices, size_t n)
 {
     int64_t newest = 0;
@@ -147,9 +147,9 @@ static int set_time(pack_job *job, const char *path, const pack_slice *slices, s
         const pack_candidate *c = &job->candidates[slices[i].source];
         newest = c->mtime_ns > newest ? c->mtime_ns : newest;
     }
-    if (newest > job->oldest_arriving_ns)
-        newest = job->oldest_arriving_ns;
     newest--;
+    if (newest > job->latest_ns)
+        newest = job->latest_ns;
     const struct timespec times[2] = {{0, UTIME_NOW},
                                       {newest / 1000000000, (long)(newest % 1000000000)}};
     int fd = open(path, O_RDONLY | O_CLOEXEC);

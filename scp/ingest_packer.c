@@ -44,11 +44,10 @@ static void name_hash(char name[PACK_NAME_SIZE], const char *first, const char *
 }
 
 /* A copy of what waits now; the lock is held. */
-static bool begin_job(pack_job *job, scp_ingest *ingest, const ingest_series *series)
+static bool copy_series(pack_job *job, const ingest_series *series)
 {
-    *job = (pack_job){.ingest = ingest,
-                      .nfiles = series->nfiles,
-                      .files = malloc(series->nfiles * sizeof *series->files)};
+    job->nfiles = series->nfiles;
+    job->files = malloc(series->nfiles * sizeof *series->files);
     if (job->files == NULL)
         return false;
     memcpy(job->files, series->files, series->nfiles * sizeof *series->files);
@@ -56,8 +55,7 @@ static bool begin_job(pack_job *job, scp_ingest *ingest, const ingest_series *se
     memcpy(job->series_uid, series->series_uid, sizeof job->series_uid);
     name_hash(job->study, job->study_uid, NULL);
     name_hash(job->series, job->study_uid, job->series_uid);
-    job->changes.id = ingest__next_number(ingest);
-    return job->changes.id != 0;
+    return true;
 }
 
 typedef struct preparation {
@@ -194,19 +192,22 @@ static void fail_series(ingest_series *series, const pack_job *job, ingest_backl
 static void pack(scp_ingest *ingest, ingest_series *series)
 {
     ingest_backlog *backlog = &ingest->backlog;
-    pack_job job;
+    pack_job job = {.ingest = ingest, .error = SCP_ERROR_INIT};
     series->wanted = false;
-    if (!begin_job(&job, ingest, series)) {
-        scp_fail(&job.error, "out of memory");
-        fail_series(series, &job, backlog);
-        return;
-    }
     backlog->busy = true;
+    pthread_mutex_unlock(&backlog->lock);
+    job.changes.id = ingest__next_number(ingest);
+    job.latest_ns = ingest__time_before_pending(ingest); /* before it is settled what is packed */
+    pthread_mutex_lock(&backlog->lock);
+    const bool begun = copy_series(&job, series);
     backlog->stats.packing_instances = job.nfiles;
     pthread_mutex_unlock(&backlog->lock);
-    job.oldest_arriving_ns = ingest__oldest_arriving(ingest);
     const int64_t start_ms = steady_clock_ms();
-    const bool prepared = run_job(&job) == 0;
+    if (!begun)
+        scp_fail(&job.error, "out of memory");
+    else if (job.changes.id == 0)
+        scp_fail(&job.error, "the spool cannot be written");
+    const bool prepared = begun && job.changes.id != 0 && run_job(&job) == 0;
     if (!prepared)
         drop_staged(&job);
     const bool done = prepared && apply(ingest, &job);

@@ -162,16 +162,16 @@ int64_t ingest__arrive(scp_ingest *ingest, ingest_pending *entry)
     return arrived_ns;
 }
 
-int64_t ingest__oldest_arriving(scp_ingest *ingest)
+int64_t ingest__time_before_pending(scp_ingest *ingest)
 {
-    int64_t oldest_ns = INT64_MAX;
     pthread_mutex_lock(&ingest->lock);
+    int64_t oldest_ns = ingest__arrival_time(ingest);
     for (const ingest_pending *p = ingest->pending; p != NULL; p = p->next) {
-        if (!p->acknowledged && p->arrived_ns != 0 && p->arrived_ns < oldest_ns)
+        if (p->arrived_ns != 0 && p->arrived_ns < oldest_ns)
             oldest_ns = p->arrived_ns;
     }
     pthread_mutex_unlock(&ingest->lock);
-    return oldest_ns;
+    return oldest_ns - 1;
 }
 
 void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry)

@@ -202,8 +202,8 @@ void ingest__reserve_disk_only(scp_ingest *ingest);
 void ingest__release_room(scp_ingest *ingest, uint64_t nbytes);
 /* Gives the entry its time, before it is written. */
 int64_t ingest__arrive(scp_ingest *ingest, ingest_pending *entry);
-/* The time of the oldest that has one and is not acknowledged yet; INT64_MAX: there is none. */
-int64_t ingest__oldest_arriving(scp_ingest *ingest);
+/* A time that is later than that of no instance which is on its way now, or still to come. */
+int64_t ingest__time_before_pending(scp_ingest *ingest);
 /* It is durable: the index thread has the entry from now on, and then the packer. */
 void ingest__acknowledge(scp_ingest *ingest, ingest_pending *entry);
 

@@ -408,7 +408,7 @@ static void test_the_journal_outlives_a_failed_sync(void **state)
     char *journal = ingest_fixture_path(f, "journal-0"),
          *file = ingest_fixture_path(f, "000000/000000001.dcm");
     uint8_t *bytes = read_whole_file(journal, &nbytes);
-    assert_memory_equal(bytes, "DCBJRNL3", 8);
+    assert_memory_equal(bytes, "DCBJRNL4", 8);
     assert_int_equal(truncate(file, 1000), 0);
     ingest_fixture_start(f);
     check_holds(f, &usual);

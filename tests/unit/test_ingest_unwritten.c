@@ -8,6 +8,7 @@
 #include "temp_dir.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -105,7 +106,7 @@ static void test_files_for_readers_only(void **state)
     journal_copy journal;
     ingest_fixture_copy_journal(&journal, f);
     for (int i = 0; i < FIXTURE_SEGMENTS; i++)
-        assert_memory_equal(journal.segments[i], "DCBJRNL3\0\0\0\0\0\0\0\0", 16); /* nothing */
+        assert_memory_equal(journal.segments[i], "DCBJRNL4\0\0\0\0\0\0\0\0", 16); /* nothing */
     ingest_fixture_drop_copy(&journal);
     ingest_fixture_start(f);
     assert_int_equal(journal_only(f), 0);
@@ -318,6 +319,7 @@ static void test_what_is_on_its_way_is_newer(void **state)
     index_cursor *cursor = NULL;
     index_instance found;
     struct stat st;
+    char found_path[4200];
     send(f, &usual, 0, 1);
     ingest_pending *entry = ingest__enter(f->ingest, "1.2.3.4.999");
     const int64_t arrived_ns = ingest__arrive(f->ingest, entry);
@@ -325,11 +327,23 @@ static void test_what_is_on_its_way_is_newer(void **state)
     assert_true(ingest_pack(f->ingest));
     assert_int_equal(index_find_instances(&cursor, f->index, NULL, NULL), 0);
     assert_int_equal(index_cursor_next_instance(cursor, &found, NULL), 1);
+    snprintf(found_path, sizeof found_path, "%s", found.path);
+    assert_int_equal(stat(found_path, &st), 0);
+    assert_int_equal(ingest__stamp_of(&st).mtime_ns, arrived_ns - 1);
+    index_cursor_close(cursor);
+    /* Of a time when the clock was ahead: what comes while it is packed again is newer all the
+     * same. */
+    const struct timespec ahead[2] = {{0, UTIME_OMIT}, {st.st_mtim.tv_sec + 3600, 0}};
+    assert_int_equal(utimensat(AT_FDCWD, found_path, ahead, 0), 0);
+    send(f, &usual, 2, 3);
+    assert_true(ingest_pack(f->ingest));
+    assert_int_equal(index_find_instances(&cursor, f->index, NULL, NULL), 0);
+    assert_int_equal(index_cursor_next_instance(cursor, &found, NULL), 1);
     assert_int_equal(stat(found.path, &st), 0);
     assert_int_equal(ingest__stamp_of(&st).mtime_ns, arrived_ns - 1);
     index_cursor_close(cursor);
     ingest__leave(f->ingest, entry);
-    check_holds(f, &usual, 0, 2);
+    check_holds(f, &usual, 0, 3);
 }
 
 /* ---- One UID in two series ---- */
@@ -547,7 +561,7 @@ static void test_damage_of_a_free_segment(void **state)
     ingest_settle(f->ingest);
     ingest_fixture_stop(f);
     ingest_fixture_copy_journal(&journal, f);
-    assert_memory_equal(journal.segments[0], "DCBJRNL3\0\0\0\0\0\0\0\0", 16);
+    assert_memory_equal(journal.segments[0], "DCBJRNL4\0\0\0\0\0\0\0\0", 16);
     ((uint8_t *)journal.segments[0])[9] ^= 1;
     ingest_fixture_put_journal(&journal, f);
     ingest_fixture_start(f);
