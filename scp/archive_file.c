@@ -18,15 +18,23 @@
 #include <string.h>
 #include <time.h>
 
-/* "<16 hexadecimal digits>-<digits>.dcm": what packing kept verbatim beside a .dcbs file. */
-static bool is_kept_name(const char *name)
+#define PACKED_MS 5000 /* a packing takes its files into the index itself, within this time */
+
+/* "<16 hexadecimal digits>-<digits>" and the suffix: what packing calls its files. */
+static bool is_packed_name(const char *name, const char *suffix)
 {
     const size_t hash = strspn(name, "0123456789abcdef");
     if (hash != 16 || name[hash] != '-')
         return false;
     const char *number = name + hash + 1;
     const size_t ndigits = strspn(number, "0123456789");
-    return ndigits > 0 && strcmp(number + ndigits, ".dcm") == 0;
+    return ndigits > 0 && strcmp(number + ndigits, suffix) == 0;
+}
+
+/* What packing kept verbatim beside a .dcbs file. */
+static bool is_kept_name(const char *name)
+{
+    return is_packed_name(name, ".dcm");
 }
 
 bool archive__is_file_name(const char *name)
@@ -116,6 +124,20 @@ static bool may_be_growing(scp_archive *archive, const char *path, const file_st
     clock_gettime(CLOCK_REALTIME, &now);
     int64_t age_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - stamp->mtime_ns;
     return age_ns < (int64_t)wait_ms * 1000000 && add_unsettled(archive, path, stamp, wait_ms);
+}
+
+/* A file that packing has just put in its place: while the index is switched over, what it holds is
+   there twice, which is nothing to tell of. */
+static bool may_be_switched(scp_archive *archive, const char *path, const file_stamp *stamp)
+{
+    const char *store = archive->options->store, *name = strrchr(path, '/');
+    if (store == NULL || !archive->scanned || !archive__is_below(path, store) || name == NULL ||
+        (!is_packed_name(name + 1, ".dcbs") && !is_kept_name(name + 1)))
+        return false;
+    const unsettled_file *file = find_unsettled(archive, path);
+    if (file == NULL)
+        return add_unsettled(archive, path, stamp, PACKED_MS);
+    return steady_clock_ms() < file->due_ms;
 }
 
 int64_t archive__settle(scp_archive *archive, int64_t now_ms)
@@ -270,6 +292,10 @@ void archive__file(scp_archive *archive, const char *path, file_news news)
         archive__index_failed(archive, &error);
         return;
     }
+    if (!known && may_be_switched(archive, path, &stamp))
+        return;
+    if (known && !bad)
+        drop_unsettled(archive, path);
     if (!known || archive->read_all || news == FILE_WRITTEN || (bad && news == FILE_TOUCHED))
         read_file(archive, path, &stamp);
 }

@@ -282,9 +282,13 @@ static void add_segment(ingest_journal *j)
 static void grow(ingest_journal *j)
 {
     pthread_mutex_unlock(&j->lock);
-    const uint32_t nmost = count_most(j);
+    const uint32_t nmost = count_most(j), n = j->nsegments; /* nobody else makes any */
+    if (n >= nmost && n > JOURNAL_CYCLE)
+        log_event(LOG_INFO, "spool.journal_grown", LOG_U("segments", n),
+                  LOG_U("bytes", n * j->segment_nbytes),
+                  LOG_T("effect", "bursts of this size are written once"));
     pthread_mutex_lock(&j->lock);
-    if (j->nsegments < nmost)
+    if (n < nmost)
         add_segment(j);
     else
         j->grows = false;

@@ -335,6 +335,16 @@ class InTheJournal(StoreTest):
             self.assertIn(" packed=5 ", node.wait_for_log("pack.done"))
             self.assertEqual(self.files(), 0)
             self.check_all(node)
+            # Once more into the same file; the switch is nothing to warn of.
+            more = make_instances(self.folder / "more", "1.2.95", 7, rows=64)
+            self.storescu(node, *list(more.values())[5:])
+            start = len(node.log)
+            (self.archive / ".dcbscp-spool/pack-now").touch()
+            self.assertIn(" packed=2 ", node.wait_for_log("pack.done", start=start))
+            self.made = more
+            self.check_all(node)
+            time.sleep(1)  # for the watch on the folder
+        self.assertEqual([line for line in node.log if " warn " in line or " error " in line], [])
         self.assertEqual(len(list(self.archive.rglob("*.dcbs"))), 1)
 
     def test_files_after_a_restart(self):
