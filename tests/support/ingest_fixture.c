@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ingest_fixture.h"
 
+#include "dimse_status.h"
 #include "log.h"
 #include "must.h"
 #include "temp_dir.h"
@@ -40,6 +41,15 @@ ingest_fixture *ingest_fixture_create(store_durability durability)
     f->options.store = f->store;
     f->options.durability = durability;
     must(series_pool_create(&f->series, 8, NULL, NULL) == DCB_OK, "no pool");
+    ingest_fixture_start(f);
+    return f;
+}
+
+ingest_fixture *ingest_fixture_create_grown(void)
+{
+    ingest_fixture *f = ingest_fixture_create(DURABILITY_FSYNC);
+    ingest_fixture_stop(f);
+    ingest_fixture_grow_journal(f);
     ingest_fixture_start(f);
     return f;
 }
@@ -111,6 +121,29 @@ bool ingest_fixture_holds(ingest_fixture *f, const source_kind *kind, uint32_t s
     index_cursor_close(cursor);
     free(bytes);
     return same;
+}
+
+void ingest_fixture_send_all(ingest_fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++)
+        must(ingest_fixture_send(f, kind, i, "1.2.840.10008.1.2.1") == DIMSE_SUCCESS,
+             "an instance is not taken in");
+}
+
+uint32_t ingest_fixture_first_missing(ingest_fixture *f, const source_kind *kind, uint32_t from,
+                                      uint32_t to)
+{
+    must(ingest_settle(f->ingest), "the index is not written");
+    while (from < to && ingest_fixture_holds(f, kind, from))
+        from++;
+    return from;
+}
+
+size_t ingest_fixture_count_spooled(const ingest_fixture *f)
+{
+    must(ingest_settle(f->ingest), "the index is not written");
+    must(ingest_fixture_count(f, true, ".part") == 0, "a .part is left");
+    return ingest_fixture_count(f, true, ".dcm");
 }
 
 /* ---- The journal ---- */

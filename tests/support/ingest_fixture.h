@@ -19,6 +19,8 @@ typedef struct ingest_fixture {
 } ingest_fixture;
 
 ingest_fixture *ingest_fixture_create(store_durability durability);
+/* The same, where instances may stay in the journal (below). */
+ingest_fixture *ingest_fixture_create_grown(void);
 void ingest_fixture_free(ingest_fixture *f);
 /* As the node would be stopped and started, with the options as they are then. */
 void ingest_fixture_stop(ingest_fixture *f);
@@ -30,6 +32,15 @@ uint16_t ingest_fixture_send(ingest_fixture *f, const source_kind *kind, uint32_
 void ingest_fixture_uid(char uid[32], uint32_t slice);
 /* Is it found once, and bit by bit what was sent in Explicit VR Little Endian? */
 bool ingest_fixture_holds(ingest_fixture *f, const source_kind *kind, uint32_t slice);
+
+/* In Explicit VR Little Endian; each must be a success. */
+void ingest_fixture_send_all(ingest_fixture *f, const source_kind *kind, uint32_t from,
+                             uint32_t to);
+/* The first that is not held as it was sent; `to` where all are. */
+uint32_t ingest_fixture_first_missing(ingest_fixture *f, const source_kind *kind, uint32_t from,
+                                      uint32_t to);
+/* Spool files, when all that was acknowledged is indexed. */
+size_t ingest_fixture_count_spooled(const ingest_fixture *f);
 
 /* While it is stopped: the journal is as if it had grown, to 12 segments of 4 MiB. In 9 of them
    instances may stay. */

@@ -40,11 +40,7 @@ static int setup(void **state)
 /* Instances of the journal may stay there. */
 static int setup_grown(void **state)
 {
-    ingest_fixture *f = ingest_fixture_create(DURABILITY_FSYNC);
-    ingest_fixture_stop(f);
-    ingest_fixture_grow_journal(f);
-    ingest_fixture_start(f);
-    *state = f;
+    *state = ingest_fixture_create_grown();
     return 0;
 }
 
