@@ -79,9 +79,9 @@ static bool still_there(void *context, const char *path)
 {
     scp_archive *archive = context;
     struct stat st;
-    const bool has = series_pool_has(archive->series, path);
+    const bool to_be_made = series_pool_can_make(archive->series, path); /* asked first */
     int cause = stat(path, &st) == 0 ? 0 : errno;
-    bool there = has || (cause == 0 && S_ISREG(st.st_mode)), below = false, lost = false;
+    bool there = to_be_made || (cause == 0 && S_ISREG(st.st_mode)), below = false, lost = false;
     for (uint32_t i = 0; i < archive->options->narchives; i++) {
         archive_root *root = &archive->archive_roots[i];
         if (!archive__is_below(path, root->path))

@@ -179,6 +179,29 @@ int ingest__write_spooled(const scp_ingest *ingest, uint64_t number, const char 
     return cause == 0 ? ingest__write_file(ingest, path, content, stamp) : cause;
 }
 
+int ingest__write_durably(const scp_ingest *ingest, const char *name, const char *text,
+                          size_t nbytes)
+{
+    char path[INGEST_PATH_SIZE], part[64];
+    file_stamp stamp;
+    snprintf(part, sizeof part, "%s.part", name);
+    snprintf(path, sizeof path, "%s/%s", ingest->folder, part);
+    const ingest_content content = {(const uint8_t *)text, nbytes, 0, true};
+    int cause = ingest__write_file(ingest, path, &content, &stamp);
+    const int fd = cause == 0 ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (cause == 0 && (fd < 0 || fsync(fd) != 0))
+        cause = errno;
+    if (fd >= 0)
+        close(fd);
+    if (cause == 0 && renameat(ingest->folder_fd, part, ingest->folder_fd, name) != 0)
+        cause = errno;
+    if (cause != 0)
+        unlinkat(ingest->folder_fd, part, 0);
+    else if (fsync(ingest->folder_fd) != 0)
+        cause = errno;
+    return cause;
+}
+
 int64_t ingest__arrival_time(scp_ingest *ingest)
 {
     struct timespec now;

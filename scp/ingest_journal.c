@@ -273,8 +273,7 @@ int journal_clear(int folder_fd)
             close(fd);
             continue;
         }
-        const struct iovec part = {(void *)(uintptr_t)&nothing, sizeof nothing};
-        const int failed = journal__write_all(fd, &part, 1, 0);
+        const int failed = journal__write_first_block(fd, 0);
         if (failed != 0 || fdatasync(fd) != 0)
             result = failed != 0 ? failed : errno;
         close(fd);

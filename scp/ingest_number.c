@@ -25,21 +25,9 @@
 /* Durably: 0 or errno. */
 static int write_end(scp_ingest *ingest, uint64_t end)
 {
-    char part[INGEST_PATH_SIZE], text[32];
-    file_stamp stamp;
-    snprintf(part, sizeof part, "%s/" NUMBERS ".part", ingest->folder);
+    char text[32];
     const int nbytes = snprintf(text, sizeof text, "%" PRIu64 "\n", end);
-    const ingest_content content = {(const uint8_t *)text, (size_t)nbytes, 0, true};
-    int cause = ingest__write_file(ingest, part, &content, &stamp);
-    const int fd = cause == 0 ? open(part, O_RDONLY | O_CLOEXEC) : -1;
-    if (cause == 0 && (fd < 0 || fsync(fd) != 0))
-        cause = errno;
-    if (fd >= 0)
-        close(fd);
-    if (cause == 0 &&
-        (renameat(ingest->folder_fd, NUMBERS ".part", ingest->folder_fd, NUMBERS) != 0 ||
-         fsync(ingest->folder_fd) != 0))
-        cause = errno;
+    const int cause = ingest__write_durably(ingest, NUMBERS, text, (size_t)nbytes);
     if (cause == 0)
         atomic_store(&ingest->numbers_end, end);
     return cause;

@@ -73,10 +73,11 @@ typedef struct pack_source {
     int64_t mtime_ns;
 } pack_source;
 
-/* Finds it. Close it in any case. Whether a file is whole is not looked at. */
-ingest_file_state ingest__spooled_open(pack_source *out, scp_ingest *ingest, uint64_t number);
+/* Finds it; false: the journal does not hold what was written, or memory ran out. Close it in any
+   case. Whether a file is whole is not looked at. */
+bool ingest__spooled_open(pack_source *out, scp_ingest *ingest, uint64_t number);
 /* Is it what was written? The time is known after this. */
-ingest_file_state ingest__spooled_check(pack_source *source);
+bool ingest__spooled_check(pack_source *source);
 part10_result ingest__spooled_read(part10_file *out, const pack_source *source, scp_error *error);
 /* The source must outlive the series. */
 dcb_status ingest__spooled_series(dcb_series **out, const pack_source *source);

@@ -157,8 +157,7 @@ static void read_spooled(pack_job *job, const ingest_spooled *file)
     pack_source from;
     pack_candidate *c = &job->candidates[job->ncandidates++];
     *c = (pack_candidate){.in_spool = true, .number = file->number, .nbytes = file->nbytes};
-    if (ingest__spooled_open(&from, job->ingest, file->number) == INGEST_WHOLE &&
-        ingest__spooled_check(&from) == INGEST_WHOLE) {
+    if (ingest__spooled_open(&from, job->ingest, file->number) && ingest__spooled_check(&from)) {
         c->mtime_ns = from.mtime_ns;
         read_candidate(c, &from);
     } else {
@@ -192,7 +191,7 @@ static bool has_same_content(const pack_job *job, const pack_candidate *old,
     if (old->in_spool || !spooled->in_spool || old->content == 0 ||
         old->content != spooled->content)
         return false;
-    const bool same = ingest__spooled_open(&from, job->ingest, spooled->number) == INGEST_WHOLE &&
+    const bool same = ingest__spooled_open(&from, job->ingest, spooled->number) &&
                       ingest__spooled_read(&source, &from, NULL) == PART10_OK &&
                       pack_holds(job->olds[old->old].series, old->frame, &source);
     part10_file_close(&source);
@@ -226,8 +225,7 @@ static void judge_pair(pack_job *job, pack_candidate *older, pack_candidate *new
             newer->fate == FATE_PACK || newer->fate == FATE_KEEP ? FATE_PACK : newer->fate;
         newer->fate = FATE_REPEATED;
     } else if (has_same_content(job, newer, older)) {
-        older->fate =
-            FATE_REPEATED; /* of the spool, and packed long ago: a journal brought it back */
+        older->fate = FATE_REPEATED; /* of the spool: packed long ago, and brought back */
     } else {
         older->fate = is_same_slice(job, older, newer) ? FATE_REPEATED : FATE_REPLACED;
     }

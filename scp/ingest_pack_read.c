@@ -4,31 +4,31 @@
 
 #include <errno.h>
 
-ingest_file_state ingest__spooled_open(pack_source *out, scp_ingest *ingest, uint64_t number)
+bool ingest__spooled_open(pack_source *out, scp_ingest *ingest, uint64_t number)
 {
     *out = (pack_source){.ingest = ingest};
     ingest__path(out->path, ingest, number, ".dcm");
     out->buffer = ingest__take_buffer(ingest);
     if (out->buffer == NULL)
-        return INGEST_UNREADABLE;
+        return false;
     const int cause =
         ingest__unwritten_read(ingest, number, out->buffer, &out->nbytes, &out->mtime_ns);
     if (cause == 0)
-        return INGEST_WHOLE;
+        return true;
     ingest__give_buffer(ingest, out->buffer);
     out->buffer = NULL;
-    return cause == ENOENT ? INGEST_WHOLE : INGEST_TORN;
+    return cause == ENOENT;
 }
 
-ingest_file_state ingest__spooled_check(pack_source *source)
+bool ingest__spooled_check(pack_source *source)
 {
     file_stamp stamp;
     if (source->buffer != NULL)
-        return INGEST_WHOLE; /* the journal compared its hashes */
-    const ingest_file_state state = ingest__check_file(source->path, &stamp);
-    if (state == INGEST_WHOLE)
-        source->mtime_ns = stamp.mtime_ns;
-    return state;
+        return true; /* the journal compared its hashes */
+    if (ingest__check_file(source->path, &stamp) != INGEST_WHOLE)
+        return false;
+    source->mtime_ns = stamp.mtime_ns;
+    return true;
 }
 
 part10_result ingest__spooled_read(part10_file *out, const pack_source *source, scp_error *error)

@@ -71,7 +71,7 @@ static int add_spooled(pack_job *job, dcb_writer *writer, pack_candidate *c)
     scp_error why = SCP_ERROR_INIT;
     dcb_error cause = DCB_ERROR_INIT;
     dcb_status status = DCB_ERR_UNSUPPORTED;
-    const bool found = ingest__spooled_open(&from, job->ingest, c->number) == INGEST_WHOLE;
+    const bool found = ingest__spooled_open(&from, job->ingest, c->number);
     bool good = found && ingest__spooled_read(&source, &from, &why) == PART10_OK &&
                 part10_file_decode(&source, &why);
     if (good) {

@@ -96,8 +96,7 @@ struct scp_ingest {
     ingest_journal *journal; /* NULL: durability is async */
     atomic_uint_fast64_t next_number;
     atomic_int_least64_t last_arrival_ns;
-    atomic_uint_fast64_t
-        numbers_end; /* those below may be in use after a crash (ingest_number.c) */
+    atomic_uint_fast64_t numbers_end; /* those below may be in use (ingest_number.c) */
     pthread_mutex_t numbers_lock;
 
     pthread_mutex_t buffers_lock;     /* the three below */
@@ -146,6 +145,10 @@ int ingest__write_file(const scp_ingest *ingest, const char *path, const ingest_
 /* The same of an instance, under its number, whose folder is made where it is not there. */
 int ingest__write_spooled(const scp_ingest *ingest, uint64_t number, const char *suffix,
                           const ingest_content *content, file_stamp *stamp);
+/* A small file of the spool's folder: 0 when it is durable under its name; else errno, and whether
+   it is there is not known. */
+int ingest__write_durably(const scp_ingest *ingest, const char *name, const char *text,
+                          size_t nbytes);
 /* Sets the file's time; 0 or errno. */
 int ingest__set_time(const char *path, int64_t arrived_ns);
 /* Gives a finished .part its time and its name, and makes both durable where that is asked for. */

@@ -116,9 +116,9 @@ int ingest__sync_folder(const char *path)
 
 /* ---- Written down ---------------------------------------------------------------------------- */
 
-static void note_name(char name[40], uint64_t id, const char *suffix)
+static void note_name(char name[40], uint64_t id)
 {
-    snprintf(name, 40, "pack-%010" PRIu64 "%s", id, suffix);
+    snprintf(name, 40, "pack-%010" PRIu64, id);
 }
 
 static char *compose(size_t *nbytes, const ingest_switch *s)
@@ -146,35 +146,20 @@ static char *compose(size_t *nbytes, const ingest_switch *s)
 
 int ingest__switch_write(scp_ingest *ingest, const ingest_switch *s, scp_error *error)
 {
-    char name[40], part[40], path[INGEST_PATH_SIZE];
+    char name[40];
     size_t nbytes = 0;
-    file_stamp stamp;
     char *text = compose(&nbytes, s);
     if (text == NULL)
         return scp_fail(error, "out of memory");
-    note_name(name, s->id, "");
-    note_name(part, s->id, ".part");
-    snprintf(path, sizeof path, "%s/%s", ingest->folder, part);
-    const ingest_content content = {(const uint8_t *)text, nbytes, 0, true};
-    int cause = ingest__write_file(ingest, path, &content, &stamp);
+    note_name(name, s->id);
+    const int cause = ingest__write_durably(ingest, name, text, nbytes);
     free(text);
-    int fd = cause == 0 ? openat(ingest->folder_fd, part, O_RDONLY | O_CLOEXEC) : -1;
-    if (cause == 0 && (fd < 0 || fsync(fd) != 0))
-        cause = errno;
-    if (fd >= 0)
-        close(fd);
-    if (cause == 0 && renameat(ingest->folder_fd, part, ingest->folder_fd, name) != 0)
-        cause = errno;
-    if (cause != 0) {
-        unlinkat(ingest->folder_fd, part, 0);
-    } else if (fsync(ingest->folder_fd) != 0) {
-        /* Whether it is written down is not known: then it is not to be. */
-        cause = errno;
-        unlinkat(ingest->folder_fd, name, 0);
-        if (fsync(ingest->folder_fd) != 0)
-            log_event(LOG_ERROR, "pack.note", LOG_T("reason", strerror(errno)));
-    }
-    return cause == 0 ? 0 : scp_fail(error, "cannot write %s: %s", path, strerror(cause));
+    if (cause == 0)
+        return 0;
+    /* Where it is there, whether it is written down is not known: then it is not to be. */
+    if (unlinkat(ingest->folder_fd, name, 0) == 0 && fsync(ingest->folder_fd) != 0)
+        log_event(LOG_ERROR, "pack.note", LOG_T("reason", strerror(errno)));
+    return scp_fail(error, "cannot write %s/%s: %s", ingest->folder, name, strerror(cause));
 }
 
 static bool parse_line(ingest_switch *s, char *line)
@@ -218,7 +203,7 @@ static int read_note(ingest_switch *s, const scp_ingest *ingest, uint64_t id, sc
 {
     char name[40];
     struct stat st;
-    note_name(name, id, "");
+    note_name(name, id);
     int fd = openat(ingest->folder_fd, name, O_RDONLY | O_CLOEXEC);
     char *text = NULL;
     bool good = fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0 && st.st_size < (off_t)NOTE_MAX &&
@@ -392,7 +377,7 @@ int ingest__switch_apply(scp_ingest *ingest, const ingest_switch *s, scp_error *
 static void remove_note(scp_ingest *ingest, uint64_t id)
 {
     char name[40];
-    note_name(name, id, "");
+    note_name(name, id);
     if (unlinkat(ingest->folder_fd, name, 0) != 0 && errno != ENOENT)
         log_event(LOG_WARN, "pack.note", LOG_T("name", name), LOG_T("reason", strerror(errno)));
 }

@@ -268,14 +268,20 @@ void series_pool_remove_maker(series_pool *pool, const series_maker *maker)
     pthread_rwlock_unlock(&pool->makers_lock);
 }
 
-bool series_pool_has(series_pool *pool, const char *path)
+bool series_pool_can_make(series_pool *pool, const char *path)
 {
     bool has = false;
     pthread_rwlock_rdlock(&pool->makers_lock);
     for (const series_maker *maker = pool->makers; maker != NULL && !has; maker = maker->next)
         has = maker->has(maker->context, path);
     pthread_rwlock_unlock(&pool->makers_lock);
-    return has || access(path, R_OK) == 0; /* in this order: a maker has it until it is there */
+    return has;
+}
+
+bool series_pool_has(series_pool *pool, const char *path)
+{
+    /* In this order: a maker has it until it is there. */
+    return series_pool_can_make(pool, path) || access(path, R_OK) == 0;
 }
 
 /* ---- The pool ---- */

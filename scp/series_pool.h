@@ -39,6 +39,8 @@ void series_pool_add_maker(series_pool *pool, series_maker *maker);
 void series_pool_remove_maker(series_pool *pool, const series_maker *maker);
 /* Asks them all: there may be a file after this. series_pool_get does so by itself. */
 void series_pool_make(series_pool *pool, const char *path);
+/* Has one of them the path? */
+bool series_pool_can_make(series_pool *pool, const char *path);
 /* Is there a file, or one who can make it? The answer true may be old when it comes. */
 bool series_pool_has(series_pool *pool, const char *path);
 
