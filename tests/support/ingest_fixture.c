@@ -45,15 +45,6 @@ ingest_fixture *ingest_fixture_create(store_durability durability)
     return f;
 }
 
-ingest_fixture *ingest_fixture_create_grown(void)
-{
-    ingest_fixture *f = ingest_fixture_create(DURABILITY_FSYNC);
-    ingest_fixture_stop(f);
-    ingest_fixture_grow_journal(f);
-    ingest_fixture_start(f);
-    return f;
-}
-
 void ingest_fixture_free(ingest_fixture *f)
 {
     ingest_fixture_stop(f);
@@ -61,6 +52,34 @@ void ingest_fixture_free(ingest_fixture *f)
     temp_dir_remove(f->store);
     temp_dir_remove(f->state);
     free(f);
+}
+
+int ingest_fixture_setup(void **state)
+{
+    *state = ingest_fixture_create(DURABILITY_FSYNC);
+    return 0;
+}
+
+int ingest_fixture_setup_async(void **state)
+{
+    *state = ingest_fixture_create(DURABILITY_ASYNC);
+    return 0;
+}
+
+int ingest_fixture_setup_grown(void **state)
+{
+    ingest_fixture *f = ingest_fixture_create(DURABILITY_FSYNC);
+    ingest_fixture_stop(f);
+    ingest_fixture_grow_journal(f);
+    ingest_fixture_start(f);
+    *state = f;
+    return 0;
+}
+
+int ingest_fixture_teardown(void **state)
+{
+    ingest_fixture_free(*state);
+    return 0;
 }
 
 char *ingest_fixture_path(const ingest_fixture *f, const char *name)
@@ -71,6 +90,16 @@ char *ingest_fixture_path(const ingest_fixture *f, const char *name)
 }
 
 /* ---- Instances ---- */
+
+const source_kind ingest_usual = {.name = "usual", .slope = "1", .intercept = "-1024"};
+const source_kind ingest_other = {
+    .name = "other", .slope = "1", .intercept = "-1024", .patient = "Roe^Jane"};
+const source_kind ingest_large = {.name = "large",
+                                  .rows = 1024,
+                                  .columns = 1024,
+                                  .slope = "1",
+                                  .intercept = "-1024",
+                                  .patient = "Poe^Max"};
 
 void ingest_fixture_uid(char uid[32], uint32_t slice)
 {

@@ -19,12 +19,18 @@ typedef struct ingest_fixture {
 } ingest_fixture;
 
 ingest_fixture *ingest_fixture_create(store_durability durability);
-/* The same, where instances may stay in the journal (below). */
-ingest_fixture *ingest_fixture_create_grown(void);
 void ingest_fixture_free(ingest_fixture *f);
+/* For cmocka. grown: instances may stay in the journal (below). */
+int ingest_fixture_setup(void **state);
+int ingest_fixture_setup_async(void **state);
+int ingest_fixture_setup_grown(void **state);
+int ingest_fixture_teardown(void **state);
 /* As the node would be stopped and started, with the options as they are then. */
 void ingest_fixture_stop(ingest_fixture *f);
 void ingest_fixture_start(ingest_fixture *f);
+
+/* Of one series; `other` is of another patient's name, `large` is more than the journal takes. */
+extern const source_kind ingest_usual, ingest_other, ingest_large;
 
 /* C-STORE of a CT slice whose SOP Instance UID ingest_fixture_uid tells; the status. */
 uint16_t ingest_fixture_send(ingest_fixture *f, const source_kind *kind, uint32_t slice,
@@ -39,6 +45,13 @@ void ingest_fixture_send_all(ingest_fixture *f, const source_kind *kind, uint32_
 /* The first that is not held as it was sent; `to` where all are. */
 uint32_t ingest_fixture_first_missing(ingest_fixture *f, const source_kind *kind, uint32_t from,
                                       uint32_t to);
+/* In a file that includes cmocka.h. */
+#define assert_held(f, kind, from, to)                                                             \
+    do {                                                                                           \
+        const uint32_t missing_ = ingest_fixture_first_missing((f), (kind), (from), (to));         \
+        if (missing_ < (to))                                                                       \
+            fail_msg("%s: slice %u is not there as it was sent", (kind)->name, missing_);          \
+    } while (0)
 /* Spool files, when all that was acknowledged is indexed. */
 size_t ingest_fixture_count_spooled(const ingest_fixture *f);
 

@@ -31,25 +31,6 @@
 
 typedef ingest_fixture fixture;
 
-static int setup(void **state)
-{
-    *state = ingest_fixture_create(DURABILITY_FSYNC);
-    return 0;
-}
-
-/* Instances of the journal may stay there. */
-static int setup_grown(void **state)
-{
-    *state = ingest_fixture_create_grown();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    ingest_fixture_free(*state);
-    return 0;
-}
-
 /* ---- Data sets ---- */
 
 typedef struct data {
@@ -585,24 +566,26 @@ static void test_segments_in_turn(void **state)
 
 int main(void)
 {
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, ingest_fixture_setup, ingest_fixture_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_kept_and_found_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_other_encodings, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_statuses, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_abandoned_leaves_nothing, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_room, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_same_in_another_encoding, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_replay_restores, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_an_older_journal_is_told, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_journal_outlives_a_failed_sync, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_journal_is_written_through, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_large_files_pass_the_cache, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_every_failing_write, setup, teardown),
-        {"test_every_failing_write, grown journal", test_every_failing_write, setup_grown, teardown,
-         NULL},
-        cmocka_unit_test_setup_teardown(test_files_fail_after_their_answers, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_segments_in_turn, setup, teardown),
+        TEST(test_kept_and_found_at_once),
+        TEST(test_other_encodings),
+        TEST(test_statuses),
+        TEST(test_abandoned_leaves_nothing),
+        TEST(test_no_room),
+        TEST(test_duplicates),
+        TEST(test_same_in_another_encoding),
+        TEST(test_replay_restores),
+        TEST(test_an_older_journal_is_told),
+        TEST(test_the_journal_outlives_a_failed_sync),
+        TEST(test_the_journal_is_written_through),
+        TEST(test_large_files_pass_the_cache),
+        TEST(test_every_failing_write),
+        {"test_every_failing_write, grown journal", test_every_failing_write,
+         ingest_fixture_setup_grown, ingest_fixture_teardown, NULL},
+        TEST(test_files_fail_after_their_answers),
+        TEST(test_segments_in_turn),
     };
     return cmocka_run_group_tests_name("ingest", tests, NULL, NULL);
 }

@@ -23,44 +23,6 @@
 
 typedef ingest_fixture fixture;
 
-static const source_kind usual = {.name = "usual", .slope = "1", .intercept = "-1024"};
-/* More than the journal takes. */
-static const source_kind large = {.name = "large",
-                                  .rows = 1024,
-                                  .columns = 1024,
-                                  .slope = "1",
-                                  .intercept = "-1024",
-                                  .patient = "Poe^Max"};
-
-static int setup(void **state)
-{
-    *state = ingest_fixture_create_grown();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    ingest_fixture_free(*state);
-    return 0;
-}
-
-static void send(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
-{
-    ingest_fixture_send_all(f, kind, from, to);
-}
-
-static void check_holds(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
-{
-    const uint32_t missing = ingest_fixture_first_missing(f, kind, from, to);
-    if (missing < to)
-        fail_msg("%s: slice %u is not there as it was sent", kind->name, missing);
-}
-
-static size_t count_spooled(const fixture *f)
-{
-    return ingest_fixture_count_spooled(f);
-}
-
 /* ---- Errors ---------------------------------------------------------------------------------- */
 
 /* Changes a byte of the slice's record, or of its header. */
@@ -87,24 +49,24 @@ static void test_damage(void **state)
 {
     fixture *f = *state;
     f->ingest->unwritten.wait_ms = 300;
-    send(f, &usual, 0, 4);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 4);
     damage(f, 1, false);
-    assert_false(ingest_fixture_holds(f, &usual, 1));
-    check_holds(f, &usual, 0, 1);
-    check_holds(f, &usual, 2, 4);
-    assert_int_equal(count_spooled(f), 3);
-    send(f, &usual, 4, 5); /* the node goes on */
-    for (int tries = 0; tries < 200 && count_spooled(f) < 4; tries++)
+    assert_false(ingest_fixture_holds(f, &ingest_usual, 1));
+    assert_held(f, &ingest_usual, 0, 1);
+    assert_held(f, &ingest_usual, 2, 4);
+    assert_int_equal(ingest_fixture_count_spooled(f), 3);
+    ingest_fixture_send_all(f, &ingest_usual, 4, 5); /* the node goes on */
+    for (int tries = 0; tries < 200 && ingest_fixture_count_spooled(f) < 4; tries++)
         usleep(50000);
-    assert_int_equal(count_spooled(f), 4);
+    assert_int_equal(ingest_fixture_count_spooled(f), 4);
     f->ingest->unwritten.wait_ms = 60000;
-    send(f, &usual, 5, 6);
+    ingest_fixture_send_all(f, &ingest_usual, 5, 6);
     ingest_fixture_stop(f);
     assert_int_equal(ingest_fixture_count(f, true, ".dcm"), 5);
     ingest_fixture_start(f);
-    check_holds(f, &usual, 0, 1);
-    check_holds(f, &usual, 2, 6);
-    assert_false(ingest_fixture_holds(f, &usual, 1));
+    assert_held(f, &ingest_usual, 0, 1);
+    assert_held(f, &ingest_usual, 2, 6);
+    assert_false(ingest_fixture_holds(f, &ingest_usual, 1));
 }
 
 /* Who sends again what cannot be read any more is not told that it is there. */
@@ -114,9 +76,9 @@ static void test_damaged_one_is_taken_again(void **state)
     char text[32];
     const char *uid = text;
     const index_filter filter = {.sop_uids = &uid, .nsop_uids = 1};
-    send(f, &usual, 0, 2);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 2);
     damage(f, 1, false);
-    assert_int_equal(ingest_fixture_send(f, &usual, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    assert_int_equal(ingest_fixture_send(f, &ingest_usual, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
     assert_true(ingest_settle(f->ingest));
     /* The newer answers: the first one found. */
     index_cursor *cursor = NULL;
@@ -130,7 +92,7 @@ static void test_damaged_one_is_taken_again(void **state)
     index_cursor_close(cursor);
     ingest_fixture_stop(f);
     ingest_fixture_start(f);
-    check_holds(f, &usual, 0, 2);
+    assert_held(f, &ingest_usual, 0, 2);
 }
 
 /* The same at a start after a crash: before anything has a file. */
@@ -140,7 +102,7 @@ static void test_damage_at_a_replay(void **state)
     journal_copy journal;
     for (int header = 0; header < 3; header++) {
         const uint32_t from = (uint32_t)header * 10;
-        send(f, &usual, from, from + 5);
+        ingest_fixture_send_all(f, &ingest_usual, from, from + 5);
         if (header < 2)
             damage(f, from + 1, header == 1);
         ingest_settle(f->ingest);
@@ -155,9 +117,9 @@ static void test_damage_at_a_replay(void **state)
         ingest_fixture_put_journal(&journal, f);
         ingest_fixture_start(f);
         assert_int_equal(ingest_fixture_count(f, true, ".dcm"), nfiles + (header < 2 ? 4 : 5));
-        check_holds(f, &usual, from, from + 1);
-        check_holds(f, &usual, from + 2, from + 5);
-        assert_int_equal(ingest_fixture_holds(f, &usual, from + 1), header == 2);
+        assert_held(f, &ingest_usual, from, from + 1);
+        assert_held(f, &ingest_usual, from + 2, from + 5);
+        assert_int_equal(ingest_fixture_holds(f, &ingest_usual, from + 1), header == 2);
         ingest_fixture_drop_copy(&journal);
     }
 }
@@ -177,13 +139,13 @@ static void test_a_header_of_zeros(void **state)
 {
     fixture *f = *state;
     journal_copy journal;
-    send(f, &usual, 0, 5);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 5);
     ingest_settle(f->ingest);
     ingest_fixture_copy_journal(&journal, f);
     memset(journal.segments[0], 0, JOURNAL_BLOCK);
     crash_with(f, &journal);
     assert_int_equal(ingest_fixture_count(f, true, ".dcm"), 5);
-    check_holds(f, &usual, 0, 5);
+    assert_held(f, &ingest_usual, 0, 5);
     ingest_fixture_drop_copy(&journal);
 }
 
@@ -193,7 +155,7 @@ static void test_damage_of_a_free_segment(void **state)
 {
     fixture *f = *state;
     journal_copy journal;
-    send(f, &usual, 0, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
     assert_true(ingest_pack(f->ingest));
     const uint64_t number = atomic_load(&f->ingest->next_number);
     for (int i = 0; i < 2; i++) {
@@ -201,7 +163,7 @@ static void test_damage_of_a_free_segment(void **state)
         ingest_fixture_start(f);
     }
     assert_true(atomic_load(&f->ingest->next_number) >= number);
-    send(f, &large, 50, 51);
+    ingest_fixture_send_all(f, &ingest_large, 50, 51);
     ingest_settle(f->ingest);
     ingest_fixture_stop(f);
     ingest_fixture_copy_journal(&journal, f);
@@ -209,10 +171,10 @@ static void test_damage_of_a_free_segment(void **state)
     ((uint8_t *)journal.segments[0])[9] ^= 1;
     ingest_fixture_put_journal(&journal, f);
     ingest_fixture_start(f);
-    check_holds(f, &large, 50, 51);
+    assert_held(f, &ingest_large, 50, 51);
     assert_true(ingest_pack(f->ingest));
-    check_holds(f, &usual, 0, 3);
-    check_holds(f, &large, 50, 51);
+    assert_held(f, &ingest_usual, 0, 3);
+    assert_held(f, &ingest_large, 50, 51);
     assert_int_equal(ingest_fixture_count(f, false, ".dcbs"), 1);
     assert_int_equal(ingest_fixture_count(f, false, ".dcm"), 0);
     ingest_fixture_drop_copy(&journal);
@@ -223,14 +185,14 @@ static void test_no_number_twice(void **state)
 {
     fixture *f = *state;
     journal_copy journal;
-    send(f, &usual, 0, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
     assert_true(ingest_pack(f->ingest));
     const uint64_t number = atomic_load(&f->ingest->next_number);
     ingest_fixture_copy_journal(&journal, f);
     crash_with(f, &journal);
     assert_true(atomic_load(&f->ingest->next_number) > number + 1000);
-    send(f, &usual, 3, 4);
-    check_holds(f, &usual, 0, 4);
+    ingest_fixture_send_all(f, &ingest_usual, 3, 4);
+    assert_held(f, &ingest_usual, 0, 4);
     ingest_fixture_drop_copy(&journal);
 
     char *path = ingest_fixture_path(f, "numbers");
@@ -243,7 +205,7 @@ static void test_no_number_twice(void **state)
     index_close(f->index);
     assert_int_equal(unlink(path), 0);
     ingest_fixture_start(f);
-    check_holds(f, &usual, 0, 4);
+    assert_held(f, &ingest_usual, 0, 4);
     free(path);
 }
 
@@ -252,7 +214,7 @@ static void test_a_damaged_file_is_kept(void **state)
 {
     fixture *f = *state;
     size_t nbytes;
-    send(f, &large, 0, 2);
+    ingest_fixture_send_all(f, &ingest_large, 0, 2);
     ingest_settle(f->ingest);
     ingest_fixture_stop(f);
     char *path = ingest_fixture_path(f, "000000/000000001.dcm");
@@ -264,8 +226,8 @@ static void test_a_damaged_file_is_kept(void **state)
         ingest_fixture_start(f);
         assert_int_equal(access(path, F_OK), -1);
         assert_int_equal(access(aside, F_OK), 0);
-        check_holds(f, &large, 1, 2);
-        assert_false(ingest_fixture_holds(f, &large, 0));
+        assert_held(f, &ingest_large, 1, 2);
+        assert_false(ingest_fixture_holds(f, &ingest_large, 0));
         ingest_fixture_stop(f);
     }
     ingest_fixture_start(f);
@@ -279,7 +241,7 @@ static void test_unreadable_journal(void **state)
 {
     fixture *f = *state;
     scp_error error = SCP_ERROR_INIT;
-    send(f, &usual, 0, 2);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 2);
     ingest_fixture_stop(f);
     char *path = ingest_fixture_path(f, "journal-1"), *aside = ingest_fixture_path(f, "aside");
     assert_int_equal(rename(path, aside), 0);
@@ -291,7 +253,7 @@ static void test_unreadable_journal(void **state)
     index_close(f->index);
     assert_int_equal(rmdir(path), 0);
     ingest_fixture_start(f);
-    check_holds(f, &usual, 0, 2);
+    assert_held(f, &ingest_usual, 0, 2);
     free(path);
     free(aside);
 }
@@ -304,17 +266,17 @@ static void test_each_write_fails(void **state)
         unsigned n = 0;
         while (failed) {
             fixture *f = *state;
-            send(f, &usual, 0, 3);
+            ingest_fixture_send_all(f, &ingest_usual, 0, 3);
             ingest_settle(f->ingest);
             fail_disk_at(++n, forever != 0 ? ENOSPC : EIO,
                          forever != 0 ? FAIL_DISK_FOREVER : FAIL_DISK_ANY_CALL);
-            ingest_fixture_holds(f, &usual, 1);
+            ingest_fixture_holds(f, &ingest_usual, 1);
             ingest_fixture_stop(f);
             failed = fail_disk_end();
             ingest_fixture_start(f);
-            check_holds(f, &usual, 0, 3);
-            teardown(state);
-            setup(state);
+            assert_held(f, &ingest_usual, 0, 3);
+            ingest_fixture_teardown(state);
+            ingest_fixture_setup_grown(state);
         }
         assert_true(n > 6);
     }
@@ -326,14 +288,14 @@ static void test_each_write_fails(void **state)
 static void send_and_crash(fixture *f, unsigned n)
 {
     ingest_fixture_start(f);
-    send(f, &usual, 0, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
     if (!ingest_settle(f->ingest))
         _exit(1);
     fail_disk_crash_at(n);
-    ingest_fixture_holds(f, &usual, 1);
+    ingest_fixture_holds(f, &ingest_usual, 1);
     if (!ingest_pack(f->ingest))
         _exit(1);
-    send(f, &usual, 3, 5);
+    ingest_fixture_send_all(f, &ingest_usual, 3, 5);
     ingest_fixture_stop(f);
     _exit(0);
 }
@@ -354,13 +316,13 @@ static void test_crash_at_each_step(void **state)
         assert_true(WIFEXITED(status));
         status = WEXITSTATUS(status);
         ingest_fixture_start(f);
-        check_holds(f, &usual, 0, status == DISK_CRASH ? 3 : 5);
+        assert_held(f, &ingest_usual, 0, status == DISK_CRASH ? 3 : 5);
         assert_true(ingest_pack(f->ingest));
-        check_holds(f, &usual, 0, status == DISK_CRASH ? 3 : 5);
-        assert_int_equal(count_spooled(f), 0);
+        assert_held(f, &ingest_usual, 0, status == DISK_CRASH ? 3 : 5);
+        assert_int_equal(ingest_fixture_count_spooled(f), 0);
         assert_int_equal(ingest_fixture_count(f, false, ".dcbs"), 1);
-        teardown(state);
-        setup(state);
+        ingest_fixture_teardown(state);
+        ingest_fixture_setup_grown(state);
     }
     assert_int_equal(status, 0);
     assert_true(n > 20);
@@ -368,17 +330,19 @@ static void test_crash_at_each_step(void **state)
 
 int main(void)
 {
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, ingest_fixture_setup_grown, ingest_fixture_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_damage, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damaged_one_is_taken_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damage_at_a_replay, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_header_of_zeros, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_damage_of_a_free_segment, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_no_number_twice, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_damaged_file_is_kept, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_unreadable_journal, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_each_write_fails, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_crash_at_each_step, setup, teardown),
+        TEST(test_damage),
+        TEST(test_damaged_one_is_taken_again),
+        TEST(test_damage_at_a_replay),
+        TEST(test_a_header_of_zeros),
+        TEST(test_damage_of_a_free_segment),
+        TEST(test_no_number_twice),
+        TEST(test_a_damaged_file_is_kept),
+        TEST(test_unreadable_journal),
+        TEST(test_each_write_fails),
+        TEST(test_crash_at_each_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

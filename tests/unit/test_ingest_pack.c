@@ -27,46 +27,17 @@
 
 typedef ingest_fixture fixture;
 
-static int setup(void **state)
-{
-    *state = ingest_fixture_create(DURABILITY_ASYNC);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    ingest_fixture_free(*state);
-    return 0;
-}
-
 /* ---- Instances ---- */
-
-static const source_kind usual = {.name = "usual", .slope = "1", .intercept = "-1024"};
-static const source_kind other = {
-    .name = "other", .slope = "1", .intercept = "-1024", .patient = "Roe^Jane"};
 
 static uint16_t send(fixture *f, const source_kind *kind, uint32_t slice)
 {
     return ingest_fixture_send(f, kind, slice, EXPLICIT);
 }
 
-static void send_all(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
-{
-    for (uint32_t i = from; i < to; i++) {
-        const uint16_t status = send(f, kind, i);
-        if (status != DIMSE_SUCCESS)
-            fail_msg("%s: slice %u is answered %04x", kind->name, i, status);
-    }
-}
-
 static void check_holds(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
 {
     index_totals totals;
-    ingest_settle(f->ingest);
-    for (uint32_t i = from; i < to; i++) {
-        if (!ingest_fixture_holds(f, kind, i))
-            fail_msg("%s: slice %u is not there as it was sent", kind->name, i);
-    }
+    assert_held(f, kind, from, to);
     assert_int_equal(index_get_totals(f->index, &totals, NULL), 0);
     assert_int_equal(totals.series, 1);
 }
@@ -89,16 +60,16 @@ static void test_every_kind_comes_back(void **state)
     for (size_t k = 0; k < source_nkinds; k++) {
         const source_kind *kind = &source_kinds[k];
         fixture *f = *state;
-        send_all(f, kind, 0, 5);
+        ingest_fixture_send_all(f, kind, 0, 5);
         assert_true(ingest_pack(f->ingest));
         check_files(f, 0, 1, 0);
         check_holds(f, kind, 0, 5);
-        send_all(f, kind, 5, 7); /* and the merged file */
+        ingest_fixture_send_all(f, kind, 5, 7); /* and the merged file */
         assert_true(ingest_pack(f->ingest));
         check_files(f, 0, 1, 0);
         check_holds(f, kind, 0, 7);
-        teardown(state);
-        setup(state);
+        ingest_fixture_teardown(state);
+        ingest_fixture_setup_async(state);
     }
 }
 
@@ -106,8 +77,8 @@ static void test_stats(void **state)
 {
     fixture *f = *state;
     ingest_stats stats;
-    send_all(f, &usual, 0, 4);
-    assert_int_equal(send(f, &usual, 0), DIMSE_SUCCESS);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 4);
+    assert_int_equal(send(f, &ingest_usual, 0), DIMSE_SUCCESS);
     ingest_get_stats(&stats, f->ingest);
     assert_int_equal(stats.received, 4);
     assert_int_equal(stats.repeated, 1);
@@ -134,7 +105,7 @@ static void test_stats(void **state)
 static void test_found_again(void **state)
 {
     fixture *f = *state;
-    send_all(f, &usual, 0, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
     assert_true(ingest_pack(f->ingest));
     for (uint32_t i = 0; i < 3; i++) {
         char uid[32];
@@ -155,11 +126,11 @@ static void test_kept(void **state)
     static const source_kind steep = {.name = "steep", .slope = "2", .intercept = "-1024"};
     fixture *f = *state;
     ingest_stats stats;
-    send_all(f, &usual, 0, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
     assert_int_equal(send(f, &steep, 3), DIMSE_SUCCESS);
     assert_true(ingest_pack(f->ingest));
     check_files(f, 0, 1, 1);
-    check_holds(f, &usual, 0, 3);
+    check_holds(f, &ingest_usual, 0, 3);
     check_holds(f, &steep, 3, 4);
     ingest_get_stats(&stats, f->ingest);
     assert_int_equal(stats.kept_instances, 1);
@@ -178,31 +149,31 @@ static void test_kept(void **state)
 static void test_duplicates_of_packed(void **state)
 {
     fixture *f = *state;
-    send_all(f, &usual, 0, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
     assert_true(ingest_pack(f->ingest));
-    send_all(f, &usual, 0, 3); /* success, nothing new */
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3); /* success, nothing new */
     check_files(f, 0, 1, 0);
-    assert_int_equal(send(f, &other, 1), DIMSE_WARNING_DUPLICATE);
+    assert_int_equal(send(f, &ingest_other, 1), DIMSE_WARNING_DUPLICATE);
     f->options.store_duplicates = DUPLICATES_REJECT;
-    assert_int_equal(send(f, &other, 1), DIMSE_UNABLE_TO_PROCESS);
+    assert_int_equal(send(f, &ingest_other, 1), DIMSE_UNABLE_TO_PROCESS);
     check_files(f, 0, 1, 0);
-    check_holds(f, &usual, 0, 3);
+    check_holds(f, &ingest_usual, 0, 3);
 
     f->options.store_duplicates = DUPLICATES_REPLACE;
-    assert_int_equal(send(f, &other, 1), DIMSE_WARNING_DUPLICATE);
+    assert_int_equal(send(f, &ingest_other, 1), DIMSE_WARNING_DUPLICATE);
     for (int packed = 0; packed < 2; packed++) {
-        check_holds(f, &usual, 0, 1);
-        check_holds(f, &other, 1, 2);
-        check_holds(f, &usual, 2, 3);
+        check_holds(f, &ingest_usual, 0, 1);
+        check_holds(f, &ingest_other, 1, 2);
+        check_holds(f, &ingest_usual, 2, 3);
         assert_true(ingest_pack(f->ingest));
     }
     check_files(f, 0, 1, 1);
     assert_int_equal(ingest_fixture_count(f, false, ".replaced.dcm"), 1);
     /* What comes later does not bring the replaced one back. */
-    send_all(f, &usual, 3, 4);
+    ingest_fixture_send_all(f, &ingest_usual, 3, 4);
     assert_true(ingest_pack(f->ingest));
-    check_holds(f, &other, 1, 2);
-    check_holds(f, &usual, 2, 4);
+    check_holds(f, &ingest_other, 1, 2);
+    check_holds(f, &ingest_usual, 2, 4);
 }
 
 /* Both still in the spool: the newer is packed, the older set aside. */
@@ -210,12 +181,12 @@ static void test_replaced_in_the_spool(void **state)
 {
     fixture *f = *state;
     f->options.store_duplicates = DUPLICATES_REPLACE;
-    send_all(f, &usual, 0, 2);
-    assert_int_equal(send(f, &other, 1), DIMSE_WARNING_DUPLICATE);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 2);
+    assert_int_equal(send(f, &ingest_other, 1), DIMSE_WARNING_DUPLICATE);
     assert_true(ingest_pack(f->ingest));
     check_files(f, 0, 1, 1);
-    check_holds(f, &usual, 0, 1);
-    check_holds(f, &other, 1, 2);
+    check_holds(f, &ingest_usual, 0, 1);
+    check_holds(f, &ingest_other, 1, 2);
 }
 
 /* One that a .dcbs file cannot hold replaces one that is in it. */
@@ -224,15 +195,15 @@ static void test_replaced_by_a_kept_one(void **state)
     static const source_kind steep = {.name = "steep", .slope = "2", .intercept = "-1024"};
     fixture *f = *state;
     f->options.store_duplicates = DUPLICATES_REPLACE;
-    send_all(f, &usual, 0, 2);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 2);
     assert_true(ingest_pack(f->ingest));
     assert_int_equal(send(f, &steep, 1), DIMSE_WARNING_DUPLICATE);
     assert_true(ingest_pack(f->ingest));
-    send_all(f, &usual, 2, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 2, 3);
     assert_true(ingest_pack(f->ingest));
     check_files(f, 0, 1, 2);
     check_holds(f, &steep, 1, 2);
-    check_holds(f, &usual, 2, 3);
+    check_holds(f, &ingest_usual, 2, 3);
     assert_int_equal(send(f, &steep, 0), DIMSE_WARNING_DUPLICATE);
     assert_int_equal(send(f, &steep, 2), DIMSE_WARNING_DUPLICATE);
     assert_true(ingest_pack(f->ingest)); /* nothing of the old file is left: the new has its kind */
@@ -266,20 +237,20 @@ static char *only_packed(const fixture *f)
 static void test_foreign_file_is_left(void **state)
 {
     fixture *f = *state;
-    send_all(f, &usual, 0, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
     assert_true(ingest_pack(f->ingest));
     char *path = only_packed(f);
     size_t nbytes, again_nbytes;
     uint8_t *bytes = read_whole_file(path, &nbytes);
     bytes[nbytes - 1] ^= 1; /* the trailer's footer: it is not ours any more */
     write_file(path, bytes, nbytes);
-    send_all(f, &usual, 3, 5);
+    ingest_fixture_send_all(f, &ingest_usual, 3, 5);
     assert_true(ingest_pack(f->ingest));
     check_files(f, 0, 2, 0);
     uint8_t *again = read_whole_file(path, &again_nbytes);
     assert_int_equal(again_nbytes, nbytes);
     assert_memory_equal(again, bytes, nbytes);
-    assert_true(ingest_fixture_holds(f, &usual, 4));
+    assert_true(ingest_fixture_holds(f, &ingest_usual, 4));
     free(again);
     free(bytes);
     free(path);
@@ -292,9 +263,9 @@ static void test_journal_does_not_bring_back(void **state)
     f->options.durability = DURABILITY_FSYNC;
     ingest_fixture_stop(f);
     ingest_fixture_start(f);
-    send_all(f, &usual, 0, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
     assert_true(ingest_pack(f->ingest));
-    assert_int_equal(send(f, &usual, 3), DIMSE_SUCCESS);
+    assert_int_equal(send(f, &ingest_usual, 3), DIMSE_SUCCESS);
     char *spool = path_join(f->store, INGEST_FOLDER), *journal = path_join(spool, "journal-0");
     char *note = NULL;
     size_t journal_nbytes, note_nbytes;
@@ -313,7 +284,7 @@ static void test_journal_does_not_bring_back(void **state)
     ingest_fixture_start(f);
     assert_int_equal(access(note, F_OK), -1);
     check_files(f, 1, 1, 0);
-    check_holds(f, &usual, 0, 4);
+    check_holds(f, &ingest_usual, 0, 4);
 
     /* A note that was tampered with is an error that says so. */
     ingest_fixture_stop(f);
@@ -338,9 +309,9 @@ static void test_journal_does_not_bring_back(void **state)
 
 static void all_is_there(fixture *f)
 {
-    check_holds(f, &usual, 0, 2);
-    check_holds(f, &other, 2, 3);
-    check_holds(f, &usual, 3, 4);
+    check_holds(f, &ingest_usual, 0, 2);
+    check_holds(f, &ingest_other, 2, 3);
+    check_holds(f, &ingest_usual, 3, 4);
 }
 
 /* In a process of its own: packs what came late, and replaces one. Ends at the n-th call. */
@@ -366,15 +337,15 @@ static void prepare(fixture *f, bool merges, spool_kind kind)
         ingest_fixture_grow_journal(f);
     ingest_fixture_start(f);
     if (!merges) {
-        send_all(f, &usual, 0, 2);
-        send_all(f, &other, 2, 3);
-        send_all(f, &usual, 3, 4);
+        ingest_fixture_send_all(f, &ingest_usual, 0, 2);
+        ingest_fixture_send_all(f, &ingest_other, 2, 3);
+        ingest_fixture_send_all(f, &ingest_usual, 3, 4);
         return;
     }
-    send_all(f, &usual, 0, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
     assert_true(ingest_pack(f->ingest));
-    assert_int_equal(send(f, &other, 2), DIMSE_WARNING_DUPLICATE);
-    send_all(f, &usual, 3, 4);
+    assert_int_equal(send(f, &ingest_other, 2), DIMSE_WARNING_DUPLICATE);
+    ingest_fixture_send_all(f, &ingest_usual, 3, 4);
 }
 
 static void test_crash_at_each_step(void **state)
@@ -403,8 +374,8 @@ static void test_crash_at_each_step(void **state)
             ingest_fixture_stop(f);
             ingest_fixture_start(f);
             all_is_there(f);
-            teardown(state);
-            setup(state);
+            ingest_fixture_teardown(state);
+            ingest_fixture_setup_async(state);
         }
         assert_int_equal(status, 0);
         assert_true(n > 20);
@@ -439,8 +410,8 @@ static void fail_each_write(void **state, spool_kind kind, bool forever)
         assert_true(ingest_pack(f->ingest));
         all_is_there(f);
         check_files(f, 0, 1, 1);
-        teardown(state);
-        setup(state);
+        ingest_fixture_teardown(state);
+        ingest_fixture_setup_async(state);
     }
 }
 
@@ -460,19 +431,21 @@ int main(void)
 {
     if (getenv("TMPDIR") == NULL && access("/dev/shm", W_OK) == 0)
         setenv("TMPDIR", "/dev/shm", 1); /* thousands of syncs */
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, ingest_fixture_setup_async, ingest_fixture_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_every_kind_comes_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_stats, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_found_again, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_duplicates_of_packed, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_replaced_in_the_spool, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_replaced_by_a_kept_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_foreign_file_is_left, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_journal_does_not_bring_back, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_crash_at_each_step, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_each_write_fails_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_each_write_fails_for_good, setup, teardown),
+        TEST(test_every_kind_comes_back),
+        TEST(test_stats),
+        TEST(test_found_again),
+        TEST(test_kept),
+        TEST(test_duplicates_of_packed),
+        TEST(test_replaced_in_the_spool),
+        TEST(test_replaced_by_a_kept_one),
+        TEST(test_foreign_file_is_left),
+        TEST(test_journal_does_not_bring_back),
+        TEST(test_crash_at_each_step),
+        TEST(test_each_write_fails_once),
+        TEST(test_each_write_fails_for_good),
     };
     return cmocka_run_group_tests_name("ingest_pack", tests, NULL, NULL);
 }

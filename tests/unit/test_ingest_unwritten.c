@@ -24,48 +24,9 @@
 
 typedef ingest_fixture fixture;
 
-static const source_kind usual = {.name = "usual", .slope = "1", .intercept = "-1024"};
-static const source_kind other = {
-    .name = "other", .slope = "1", .intercept = "-1024", .patient = "Roe^Jane"};
 /* 8 of them fill a segment. */
 static const source_kind big = {
     .name = "big", .rows = 480, .columns = 512, .slope = "1", .intercept = "-1024"};
-/* More than the journal takes. */
-static const source_kind large = {.name = "large",
-                                  .rows = 1024,
-                                  .columns = 1024,
-                                  .slope = "1",
-                                  .intercept = "-1024",
-                                  .patient = "Poe^Max"};
-
-static int setup(void **state)
-{
-    *state = ingest_fixture_create_grown();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    ingest_fixture_free(*state);
-    return 0;
-}
-
-static void send(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
-{
-    ingest_fixture_send_all(f, kind, from, to);
-}
-
-static void check_holds(fixture *f, const source_kind *kind, uint32_t from, uint32_t to)
-{
-    const uint32_t missing = ingest_fixture_first_missing(f, kind, from, to);
-    if (missing < to)
-        fail_msg("%s: slice %u is not there as it was sent", kind->name, missing);
-}
-
-static size_t count_spooled(const fixture *f)
-{
-    return ingest_fixture_count_spooled(f);
-}
 
 static uint64_t journal_only(const fixture *f)
 {
@@ -81,13 +42,13 @@ static uint64_t journal_only(const fixture *f)
 static void test_files_for_readers_only(void **state)
 {
     fixture *f = *state;
-    send(f, &usual, 0, 5);
-    assert_int_equal(count_spooled(f), 0);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 5);
+    assert_int_equal(ingest_fixture_count_spooled(f), 0);
     assert_true(journal_only(f) > 0);
-    check_holds(f, &usual, 1, 3);
-    assert_int_equal(count_spooled(f), 2);
-    check_holds(f, &usual, 1, 3);
-    assert_int_equal(count_spooled(f), 2);
+    assert_held(f, &ingest_usual, 1, 3);
+    assert_int_equal(ingest_fixture_count_spooled(f), 2);
+    assert_held(f, &ingest_usual, 1, 3);
+    assert_int_equal(ingest_fixture_count_spooled(f), 2);
     ingest_fixture_stop(f);
     assert_int_equal(ingest_fixture_count(f, true, ".dcm"), 5);
     journal_copy journal;
@@ -97,7 +58,7 @@ static void test_files_for_readers_only(void **state)
     ingest_fixture_drop_copy(&journal);
     ingest_fixture_start(f);
     assert_int_equal(journal_only(f), 0);
-    check_holds(f, &usual, 0, 5);
+    assert_held(f, &ingest_usual, 0, 5);
 }
 
 static void *read_all(void *context)
@@ -114,7 +75,7 @@ static void test_many_readers(void **state)
 {
     fixture *f = *state;
     pthread_t threads[4];
-    send(f, &big, 0, 8);
+    ingest_fixture_send_all(f, &big, 0, 8);
     assert_true(ingest_settle(f->ingest));
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, read_all, f), 0);
@@ -123,7 +84,7 @@ static void test_many_readers(void **state)
         pthread_join(threads[i], &wrong);
         assert_null(wrong);
     }
-    assert_int_equal(count_spooled(f), 8);
+    assert_int_equal(ingest_fixture_count_spooled(f), 8);
     assert_int_equal(journal_only(f), 0);
 }
 
@@ -182,8 +143,8 @@ static void test_all_at_once(void **state)
         assert_null(wrong);
     }
     assert_true(ingest_pack(f->ingest));
-    check_holds(f, &big, 0, 2 * EACH);
-    assert_int_equal(count_spooled(f), 0);
+    assert_held(f, &big, 0, 2 * EACH);
+    assert_int_equal(ingest_fixture_count_spooled(f), 0);
     assert_int_equal(journal_only(f), 0);
 }
 
@@ -191,13 +152,13 @@ static void test_written_after_a_while(void **state)
 {
     fixture *f = *state;
     f->ingest->unwritten.wait_ms = 300;
-    send(f, &usual, 0, 3);
-    assert_int_equal(count_spooled(f), 0);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 3);
+    assert_int_equal(ingest_fixture_count_spooled(f), 0);
     for (int tries = 0; tries < 200 && journal_only(f) > 0; tries++)
         usleep(50000);
     assert_int_equal(journal_only(f), 0);
-    assert_int_equal(count_spooled(f), 3);
-    check_holds(f, &usual, 0, 3);
+    assert_int_equal(ingest_fixture_count_spooled(f), 3);
+    assert_held(f, &ingest_usual, 0, 3);
 }
 
 /* ---- More than there is room for ------------------------------------------------------------- */
@@ -207,16 +168,16 @@ static void test_more_than_may_stay(void **state)
 {
     enum { STAY = FIXTURE_SEGMENTS_LASTING * 8, ALL = STAY + 40 };
     fixture *f = *state;
-    send(f, &big, 0, ALL);
-    assert_int_equal(count_spooled(f), ALL - STAY);
-    check_holds(f, &big, 0, ALL);
-    assert_int_equal(count_spooled(f), ALL);
+    ingest_fixture_send_all(f, &big, 0, ALL);
+    assert_int_equal(ingest_fixture_count_spooled(f), ALL - STAY);
+    assert_held(f, &big, 0, ALL);
+    assert_int_equal(ingest_fixture_count_spooled(f), ALL);
     /* All segments are free again. */
     for (int tries = 0; tries < 200; tries++) {
         const uint32_t slice = ALL + (uint32_t)tries;
-        const size_t before = count_spooled(f);
-        send(f, &big, slice, slice + 1);
-        if (count_spooled(f) == before)
+        const size_t before = ingest_fixture_count_spooled(f);
+        ingest_fixture_send_all(f, &big, slice, slice + 1);
+        if (ingest_fixture_count_spooled(f) == before)
             return;
         usleep(20000);
     }
@@ -228,33 +189,33 @@ static void test_packed_from_the_journal(void **state)
     fixture *f = *state;
     /* Three times what the journal can hold, so that its segments are used again. */
     for (uint32_t round = 0; round < 4; round++) {
-        send(f, &big, round * 64, round * 64 + 64);
-        assert_int_equal(count_spooled(f), 0);
+        ingest_fixture_send_all(f, &big, round * 64, round * 64 + 64);
+        assert_int_equal(ingest_fixture_count_spooled(f), 0);
         assert_true(ingest_pack(f->ingest));
         assert_int_equal(journal_only(f), 0);
-        assert_int_equal(count_spooled(f), 0);
+        assert_int_equal(ingest_fixture_count_spooled(f), 0);
         assert_int_equal(ingest_fixture_count(f, false, ".dcbs"), 1);
         usleep(300000); /* a checkpoint */
     }
-    check_holds(f, &big, 0, 256);
+    assert_held(f, &big, 0, 256);
     ingest_fixture_stop(f);
     ingest_fixture_start(f);
-    check_holds(f, &big, 0, 256);
+    assert_held(f, &big, 0, 256);
 }
 
 /* What cannot be packed gets its file, and that its place in the study. */
 static void test_kept_from_the_journal(void **state)
 {
     fixture *f = *state;
-    send(f, &usual, 0, 2);
-    assert_int_equal(ingest_fixture_send(f, &usual, 2, LOSSY), DIMSE_SUCCESS);
-    assert_int_equal(count_spooled(f), 0);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 2);
+    assert_int_equal(ingest_fixture_send(f, &ingest_usual, 2, LOSSY), DIMSE_SUCCESS);
+    assert_int_equal(ingest_fixture_count_spooled(f), 0);
     assert_true(ingest_pack(f->ingest));
     assert_int_equal(ingest_fixture_count(f, false, ".dcbs"), 1);
     assert_int_equal(ingest_fixture_count(f, false, ".dcm"), 1);
-    assert_int_equal(count_spooled(f), 0);
+    assert_int_equal(ingest_fixture_count_spooled(f), 0);
     assert_int_equal(journal_only(f), 0);
-    check_holds(f, &usual, 0, 2);
+    assert_held(f, &ingest_usual, 0, 2);
 }
 
 /* ---- Duplicates ------------------------------------------------------------------------------ */
@@ -262,14 +223,14 @@ static void test_kept_from_the_journal(void **state)
 static void test_duplicates(void **state)
 {
     fixture *f = *state;
-    send(f, &usual, 0, 2);
-    send(f, &usual, 0, 1);
-    assert_int_equal(ingest_fixture_send(f, &other, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
-    check_holds(f, &usual, 0, 2);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 2);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 1);
+    assert_int_equal(ingest_fixture_send(f, &ingest_other, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    assert_held(f, &ingest_usual, 0, 2);
     f->options.store_duplicates = DUPLICATES_REPLACE;
-    assert_int_equal(ingest_fixture_send(f, &other, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
-    check_holds(f, &usual, 0, 1);
-    check_holds(f, &other, 1, 2);
+    assert_int_equal(ingest_fixture_send(f, &ingest_other, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    assert_held(f, &ingest_usual, 0, 1);
+    assert_held(f, &ingest_other, 1, 2);
 }
 
 /* What comes later is newer, though the clock was ahead when the other came. */
@@ -280,11 +241,11 @@ static void test_the_newer_answers_whatever_the_clock_says(void **state)
     clock_gettime(CLOCK_REALTIME, &now);
     f->options.store_duplicates = DUPLICATES_REPLACE;
     atomic_store(&f->ingest->last_arrival_ns, ((int64_t)now.tv_sec + 3600) * 1000000000);
-    send(f, &usual, 0, 2);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 2);
     assert_true(ingest_pack(f->ingest));
     ingest_fixture_stop(f); /* and is set right */
     ingest_fixture_start(f);
-    assert_int_equal(ingest_fixture_send(f, &other, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    assert_int_equal(ingest_fixture_send(f, &ingest_other, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
     ingest_settle(f->ingest);
     const char *uid = "1.2.3.4.100";
     const index_filter filter = {.sop_uids = &uid, .nsop_uids = 1};
@@ -295,8 +256,8 @@ static void test_the_newer_answers_whatever_the_clock_says(void **state)
     assert_non_null(strstr(found.path, INGEST_FOLDER)); /* the new one, not the .dcbs */
     index_cursor_close(cursor);
     assert_true(ingest_pack(f->ingest));
-    check_holds(f, &other, 0, 1);
-    check_holds(f, &usual, 1, 2);
+    assert_held(f, &ingest_other, 0, 1);
+    assert_held(f, &ingest_usual, 1, 2);
 }
 
 /* What has its time and is not durable yet when a packing begins: it will answer for the file. */
@@ -307,10 +268,10 @@ static void test_what_is_on_its_way_is_newer(void **state)
     index_instance found;
     struct stat st;
     char found_path[4200];
-    send(f, &usual, 0, 1);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 1);
     ingest_pending *entry = ingest__enter(f->ingest, "1.2.3.4.999");
     const int64_t arrived_ns = ingest__arrive(f->ingest, entry);
-    send(f, &usual, 1, 2);
+    ingest_fixture_send_all(f, &ingest_usual, 1, 2);
     assert_true(ingest_pack(f->ingest));
     assert_int_equal(index_find_instances(&cursor, f->index, NULL, NULL), 0);
     assert_int_equal(index_cursor_next_instance(cursor, &found, NULL), 1);
@@ -322,7 +283,7 @@ static void test_what_is_on_its_way_is_newer(void **state)
      * same. */
     const struct timespec ahead[2] = {{0, UTIME_OMIT}, {st.st_mtim.tv_sec + 3600, 0}};
     assert_int_equal(utimensat(AT_FDCWD, found_path, ahead, 0), 0);
-    send(f, &usual, 2, 3);
+    ingest_fixture_send_all(f, &ingest_usual, 2, 3);
     assert_true(ingest_pack(f->ingest));
     assert_int_equal(index_find_instances(&cursor, f->index, NULL, NULL), 0);
     assert_int_equal(index_cursor_next_instance(cursor, &found, NULL), 1);
@@ -330,7 +291,7 @@ static void test_what_is_on_its_way_is_newer(void **state)
     assert_int_equal(ingest__stamp_of(&st).mtime_ns, arrived_ns - 1);
     index_cursor_close(cursor);
     ingest__leave(f->ingest, entry);
-    check_holds(f, &usual, 0, 3);
+    assert_held(f, &ingest_usual, 0, 3);
 }
 
 /* ---- One UID in two series ---- */
@@ -358,8 +319,8 @@ static uint16_t send_to_series(fixture *f, const source_kind *kind, uint32_t sli
 static void test_moved_within_its_series(void **state)
 {
     fixture *f = *state;
-    assert_int_equal(send_to_series(f, &other, 1, '2'), DIMSE_SUCCESS);
-    assert_int_equal(send_to_series(f, &usual, 1, '3'), DIMSE_WARNING_DUPLICATE);
+    assert_int_equal(send_to_series(f, &ingest_other, 1, '2'), DIMSE_SUCCESS);
+    assert_int_equal(send_to_series(f, &ingest_usual, 1, '3'), DIMSE_WARNING_DUPLICATE);
     assert_true(ingest_pack(f->ingest));
     for (char series = '2'; series <= '3'; series++) {
         char uid[] = "1.2.3.4.2";
@@ -379,10 +340,10 @@ static void test_the_newer_answers_after_a_crash(void **state)
     fixture *f = *state;
     journal_copy journal;
     f->options.store_duplicates = DUPLICATES_REPLACE;
-    send(f, &usual, 0, 1);
-    assert_int_equal(ingest_fixture_send(f, &large, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
-    send(f, &large, 1, 2);
-    assert_int_equal(ingest_fixture_send(f, &usual, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    ingest_fixture_send_all(f, &ingest_usual, 0, 1);
+    assert_int_equal(ingest_fixture_send(f, &ingest_large, 0, EXPLICIT), DIMSE_WARNING_DUPLICATE);
+    ingest_fixture_send_all(f, &ingest_large, 1, 2);
+    assert_int_equal(ingest_fixture_send(f, &ingest_usual, 1, EXPLICIT), DIMSE_WARNING_DUPLICATE);
     ingest_settle(f->ingest);
     ingest_fixture_copy_journal(&journal, f);
     for (int lost = 0; lost < 2; lost++) {
@@ -398,8 +359,8 @@ static void test_the_newer_answers_after_a_crash(void **state)
         }
         ingest_fixture_put_journal(&journal, f);
         ingest_fixture_start(f);
-        check_holds(f, &large, 0, 1);
-        check_holds(f, &usual, 1, 2);
+        assert_held(f, &ingest_large, 0, 1);
+        assert_held(f, &ingest_usual, 1, 2);
     }
     ingest_fixture_drop_copy(&journal);
 }
@@ -414,26 +375,26 @@ static void test_grows_where_much_comes(void **state)
     f->options.store_journal_mb = 48;
     ingest_fixture_stop(f);
     ingest_fixture_start(f);
-    send(f, &big, 0, 7);
-    assert_int_equal(count_spooled(f), 7);
+    ingest_fixture_send_all(f, &big, 0, 7);
+    assert_int_equal(ingest_fixture_count_spooled(f), 7);
     assert_true(ingest_fixture_count(f, true, "journal-3") == 0);
-    send(f, &big, 7, 20);
-    assert_int_equal(count_spooled(f), 20);
+    ingest_fixture_send_all(f, &big, 7, 20);
+    assert_int_equal(ingest_fixture_count_spooled(f), 20);
     char *last = ingest_fixture_path(f, "journal-11"), *more = ingest_fixture_path(f, "journal-12");
     for (int tries = 0; tries < 400 && access(last, F_OK) != 0; tries++)
         usleep(50000);
     assert_int_equal(access(last, F_OK), 0);
     assert_int_equal(access(more, F_OK), -1);
-    send(f, &big, 20, 40);
-    assert_true(count_spooled(f) < 40);
-    check_holds(f, &big, 0, 40);
+    ingest_fixture_send_all(f, &big, 20, 40);
+    assert_true(ingest_fixture_count_spooled(f) < 40);
+    assert_held(f, &big, 0, 40);
 
     /* A smaller one from the next start on. */
     f->options.store_journal_mb = 16;
     ingest_fixture_stop(f);
     ingest_fixture_start(f);
     assert_int_equal(access(last, F_OK), -1);
-    check_holds(f, &big, 0, 40);
+    assert_held(f, &big, 0, 40);
     free(last);
     free(more);
     ingest_fixture_free(f);
@@ -441,20 +402,21 @@ static void test_grows_where_much_comes(void **state)
 
 int main(void)
 {
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, ingest_fixture_setup_grown, ingest_fixture_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_files_for_readers_only, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_many_readers, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_all_at_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_written_after_a_while, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_more_than_may_stay, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_packed_from_the_journal, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_kept_from_the_journal, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_newer_answers_whatever_the_clock_says, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(test_what_is_on_its_way_is_newer, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_moved_within_its_series, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_the_newer_answers_after_a_crash, setup, teardown),
+        TEST(test_files_for_readers_only),
+        TEST(test_many_readers),
+        TEST(test_all_at_once),
+        TEST(test_written_after_a_while),
+        TEST(test_more_than_may_stay),
+        TEST(test_packed_from_the_journal),
+        TEST(test_kept_from_the_journal),
+        TEST(test_duplicates),
+        TEST(test_the_newer_answers_whatever_the_clock_says),
+        TEST(test_what_is_on_its_way_is_newer),
+        TEST(test_moved_within_its_series),
+        TEST(test_the_newer_answers_after_a_crash),
         cmocka_unit_test(test_grows_where_much_comes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
